@@ -1,0 +1,154 @@
+/**
+ * One task at its home: its durable story, and how a record changes it.
+ *
+ * Owns: `Task` and `applyToTask`. Who decides on records: home-state.ts.
+ *
+ *   queued ──assigned──▶ assigned ──(runner says so)──▶ running ──ended──▶ one outcome
+ *      ▲                    │                             │
+ *      └──requeued: refused, lost, failed, moved──────────┘
+ *
+ * Invariants
+ * 1. Only records change what is durable; `running` is news from a runner and is not.
+ * 2. An ended task is never changed again.
+ * 3. A refused attempt leaves no trace: the next one has the same number and another key.
+ */
+import type { AttemptRef, Receipt } from '../wire/messages.ts';
+import { limits } from '../limits.ts';
+import type { AttemptStory, HomeRecord, Kept, RecordOf, Story } from './records.ts';
+
+export interface Task {
+  readonly id: string;
+  readonly accepted: RecordOf<'accepted'>;
+  /** The number of the record that accepted it. */
+  readonly seq: number;
+  /** Its place in line: accepted − 60 s × priority. */
+  readonly order: number;
+  state: 'queued' | 'assigned' | 'running';
+  attempts: AttemptStory[];
+  receipt: Receipt | null;
+  losses: number;
+  failures: number;
+  /** The runner of the last attempt that was lost or failed: another goes first. */
+  avoid: string | null;
+  /** A retry waits until then. */
+  notBefore: number;
+  /** Ms in its home's clock at which the present attempt was assigned. */
+  assignedAt: number;
+  /** Line in which it waits now. */
+  line: string;
+  stdout: OutputKeeper | undefined;
+  stderr: OutputKeeper | undefined;
+}
+
+/** One minute earlier in line for each step of priority. */
+const priorityStepMs = 60_000;
+
+export function newTask(record: RecordOf<'accepted'>, seq: number): Task {
+  return {
+    id: record.id,
+    accepted: record,
+    seq,
+    order: record.at - priorityStepMs * (record.options.priority ?? 0),
+    state: 'queued',
+    attempts: [],
+    receipt: null,
+    losses: 0,
+    failures: 0,
+    avoid: null,
+    notBefore: 0,
+    assignedAt: 0,
+    line: '',
+    stdout: undefined,
+    stderr: undefined,
+  };
+}
+
+/** The attempt that counts, if there is one. */
+export const currentAttempt = (task: Task): AttemptStory | undefined => (task.state === 'queued' ? undefined : task.attempts.at(-1));
+
+/** Whether a message about an attempt speaks of the one that counts. */
+export function isCurrent(task: Task | undefined, peer: string, ref: AttemptRef): task is Task {
+  const current = task === undefined ? undefined : currentAttempt(task);
+  return current !== undefined && current.attempt === ref.attempt && current.key === ref.key && current.peer === peer;
+}
+
+/** The number of the next attempt. */
+export const nextAttempt = (task: Task): number => task.attempts.length + 1;
+
+/** Changes a task as its record says; `accepted` and `ended` are its home's, which adds and removes it. */
+export function applyToTask(task: Task, record: Exclude<HomeRecord, { kind: 'accepted' | 'ended' }>): void {
+  if (record.kind === 'assigned') {
+    task.state = 'assigned';
+    task.receipt = record.receipt;
+    task.assignedAt = record.at;
+    const { attempt, key, peer, at, wall } = record;
+    task.attempts.push({ attempt, key, peer, state: 'assigned', reason: null, at, wall });
+    return;
+  }
+  const last = task.attempts.at(-1);
+  task.state = 'queued';
+  task.stdout = undefined;
+  task.stderr = undefined;
+  if (last === undefined) return;
+  if (record.why === 'refused') {
+    task.attempts.pop();
+    return;
+  }
+  last.state = record.why;
+  last.reason = record.reason;
+  if (record.why === 'lost') task.losses += 1;
+  if (record.why === 'failed') task.failures += 1;
+  task.avoid = last.peer;
+}
+
+/** The whole story of a task that this record ends. */
+export function endedStory(task: Task, record: RecordOf<'ended'>): Story {
+  const last = task.attempts.at(-1);
+  if (last !== undefined && task.state !== 'queued') {
+    last.state = record.state;
+    last.reason = record.error?.message ?? null;
+  }
+  const queuedMs = Math.max(0, (last === undefined ? record.at : last.at) - task.accepted.at);
+  return { accepted: task.accepted, attempts: task.attempts, receipt: task.receipt, queuedMs, ended: record };
+}
+
+/** Keeps the first and the last bytes of a stream, however long it is. */
+export class OutputKeeper {
+  readonly #headBytes: number;
+  readonly #tailBytes: number;
+  #head: Uint8Array[] = [];
+  #headSize = 0;
+  #tail: Uint8Array[] = [];
+  #tailSize = 0;
+  #dropped = 0;
+
+  constructor(headBytes: number = limits.outputHeadBytes, tailBytes: number = limits.outputTailBytes) {
+    this.#headBytes = headBytes;
+    this.#tailBytes = tailBytes;
+  }
+
+  add(data: Uint8Array): void {
+    const room = this.#headBytes - this.#headSize;
+    if (room > 0) {
+      const first = data.subarray(0, room);
+      this.#head.push(first);
+      this.#headSize += first.length;
+    }
+    const rest = data.subarray(Math.max(0, room));
+    if (rest.length === 0) return;
+    this.#tail.push(rest);
+    this.#tailSize += rest.length;
+    while (this.#tailSize - (this.#tail[0]?.length ?? 0) >= this.#tailBytes) this.#drop(this.#tail.shift()?.length ?? 0);
+  }
+
+  #drop(size: number): void {
+    this.#tailSize -= size;
+    this.#dropped += size;
+  }
+
+  kept(): Kept {
+    const tail = Buffer.concat(this.#tail);
+    const cut = Math.max(0, tail.length - this.#tailBytes);
+    return { head: Buffer.concat(this.#head), tail: tail.subarray(cut), dropped: this.#dropped + cut };
+  }
+}

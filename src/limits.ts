@@ -1,0 +1,130 @@
+/**
+ * Every bound of potluck, each with its reason. Sizes are bytes unless the name ends in another unit.
+ * Nothing else in the program may carry a number that limits somebody: it is named here, so that
+ * an error can say it and a reader can find it.
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const GiB = 1024 * MiB;
+
+export const limits = {
+  // --- what a person may send -------------------------------------------------------------
+  /** A program is source text somebody wrote; a mebibyte of it is already a data file. */
+  programBytesMax: 1 * MiB,
+  /** Arguments and result: larger values belong in files; this one still fits in memory 3 times over. */
+  valueBytesMax: 64 * MiB,
+  /** An id travels in file names, URLs and terminals. */
+  idLengthMax: 64,
+  functionNameLengthMax: 256,
+  /** Names of peers are shown in tables and used as folder names. */
+  nameLengthMax: 100,
+  timeoutMsMax: 30 * 86_400_000,
+  retriesMax: 1000,
+  priorityMax: 1_000_000,
+  memoryMbMax: 16 * 1024 * 1024,
+
+  // --- a home ------------------------------------------------------------------------------
+  /** Waiting tasks per home: at some 1 KB each in memory this stays below the next line. */
+  waitingTasksMax: 1_000_000,
+  /** Memory that the inline arguments of waiting tasks may take in one home. */
+  waitingBytesMax: 1 * GiB,
+  /** Losses after which a task is suspected of killing its runners. */
+  lossesMax: 5,
+  /** A runner's closed link may come back within this time before its attempts count as lost. */
+  linkGraceMs: 2_000,
+  /** Silence after which a link is dead; four heartbeats and then some. */
+  silenceMs: 15_000,
+  /** A restarted home waits this long for runners to come back with the attempts it had assigned. */
+  leaseMs: 15_000,
+  /** One tick is at most this long, so that a process that was frozen does not expire the world on waking. */
+  tickMsMax: 1_000,
+  /** Ended tasks kept whole, by count, age and bytes of the journal. */
+  endedTasksMax: 1_000_000,
+  endedAgeMsMax: 30 * 86_400_000,
+  journalBytesMax: 4 * GiB,
+  /** What is left of a pruned task (id, digest, outcome) is kept for this long or this many. */
+  prunedAgeMsMax: 30 * 86_400_000,
+  prunedTasksMax: 5_000_000,
+  /** Ended tasks a home answers from memory before it asks the index. */
+  endedInMemoryMax: 20_000,
+  /** Output kept of one task: its first and its last bytes, with the count of what was dropped between. */
+  outputHeadBytes: 64 * KiB,
+  outputTailBytes: 64 * KiB,
+  historyRowsMax: 10_000,
+
+  // --- placement ---------------------------------------------------------------------------
+  /** A standing demand that is not renewed lapses: its home is gone or has nothing to ask for. */
+  demandLapseMs: 5_000,
+  demandRenewMs: 1_000,
+  /** A restarted tracker listens this long, to be told what is in use, before it grants. */
+  trackerListenMs: 1_000,
+  /** Runners a demand of one is offered, so that tasks sent one after another land on all equals in turn. */
+  offersOfOneMax: 8,
+  /** An idle grant is kept this long before it goes back. */
+  grantIdleMs: 2_000,
+  /** cpu_load orders runners in steps of this size: finer differences are noise. */
+  cpuStep: 1 / 8,
+  /** A runner is given this much more work than its slots hold, if its tasks are tiny. */
+  aheadMs: 5,
+  aheadTasksMax: 64,
+  /** An attempt sent ahead that has not started after this goes back to its home. */
+  aheadWaitMsMax: 20,
+  /** "Tiny" means a median run below this many round trips of the link. */
+  tinyRoundTrips: 10,
+  receiptCandidatesMax: 8,
+
+  // --- a runner ----------------------------------------------------------------------------
+  slotsMax: 1_024,
+  /** Results are kept until their home says that they are stored, this long and this many bytes. */
+  resultKeepMs: 10 * 60_000,
+  resultKeepBytes: 256 * MiB,
+  /** Programs a runner keeps to spare fetching them again. */
+  programCacheBytes: 64 * MiB,
+  /** An idle worker is ended after this time, so that a quiet machine gets its memory back. */
+  workerIdleMs: 5 * 60_000,
+  /** Workers kept idle beyond the slots (other languages and submitters). */
+  workersIdleMax: 8,
+  /** Measured CPU load is averaged over about this time. */
+  cpuWindowMs: 1_000,
+  heartbeatMs: 1_000,
+
+  // --- the wire ----------------------------------------------------------------------------
+  frameBytesMax: 256 * KiB,
+  /** Values up to this size travel inside their message; larger ones by content, in chunks. */
+  inlineBytesMax: 64 * KiB,
+  chunkBytes: 64 * KiB,
+  /** What may be under way of one value before its receiver has said that it took it. */
+  creditBytes: 1 * MiB,
+  depthMax: 32,
+  helloMs: 5_000,
+  connectionsPerAddressMax: 32,
+  connectionsBeforeHelloMax: 256,
+  /** Submissions of one client that are not accepted yet: after that the SDK waits. */
+  unacceptedTasksMax: 4_096,
+  unacceptedBytesMax: 4 * MiB,
+  /** Bytes a link may hold unsent before its owner stops giving it bulk data. */
+  linkBacklogBytes: 1 * MiB,
+  redialMsMin: 50,
+  redialMsMax: 2_000,
+  /** A link to a runner that carries nothing is closed after this time. */
+  linkIdleMs: 60_000,
+} as const;
+
+/** Relations that must hold between the bounds above; checked by a test. */
+export function checkLimits(l: typeof limits = limits): string[] {
+  const broken: string[] = [];
+  const must = (holds: boolean, relation: string) => {
+    if (!holds) broken.push(relation);
+  };
+  must(l.inlineBytesMax * 3 < l.frameBytesMax, 'arguments, kwargs and output of one message fit in a frame');
+  must(l.chunkBytes < l.frameBytesMax, 'a chunk fits in a frame');
+  must(l.creditBytes >= 4 * l.chunkBytes, 'credit keeps a transfer moving');
+  must(l.heartbeatMs * 4 < l.silenceMs, 'several heartbeats fit into the silence that ends a link');
+  must(l.demandRenewMs * 3 < l.demandLapseMs, 'a demand survives two lost renewals');
+  must(l.linkGraceMs < l.leaseMs, 'a closed link is noticed sooner than a silent one');
+  must(l.aheadMs < l.aheadWaitMsMax, 'work sent ahead is expected to start before it is sent back');
+  must(l.resultKeepBytes >= 2 * l.valueBytesMax, 'a runner can keep at least two of the largest results');
+  must(l.redialMsMax < 5_000, 'a returning tracker sees its peers within five seconds');
+  return broken;
+}
