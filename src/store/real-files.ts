@@ -1,0 +1,99 @@
+/**
+ * Files on the machine's disk. Owns nothing but the translation to node:fs;
+ * what must be synced, and when, is its callers' business (see files.ts).
+ */
+import { constants, promises as fs } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Files, OpenFile } from './files.ts';
+
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
+
+class RealFile implements OpenFile {
+  readonly #handle: fs.FileHandle;
+
+  constructor(handle: fs.FileHandle) {
+    this.#handle = handle;
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size;
+  }
+
+  async read(at: number, length: number): Promise<Buffer> {
+    const bytes = Buffer.allocUnsafe(length);
+    let filled = 0;
+    while (filled < length) {
+      const { bytesRead } = await this.#handle.read(bytes, filled, length - filled, at + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return bytes.subarray(0, filled);
+  }
+
+  async write(at: number, bytes: Uint8Array): Promise<void> {
+    let written = 0;
+    while (written < bytes.length) {
+      const { bytesWritten } = await this.#handle.write(bytes, written, bytes.length - written, at + written);
+      written += bytesWritten;
+    }
+  }
+
+  truncate(size: number): Promise<void> {
+    return this.#handle.truncate(size);
+  }
+
+  /** fdatasync: it flushes the size too, and on macOS libuv makes it F_FULLFSYNC. */
+  sync(): Promise<void> {
+    return this.#handle.datasync();
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+export const realFiles: Files = {
+  async open(path: string): Promise<OpenFile> {
+    return new RealFile(await fs.open(path, constants.O_RDWR | constants.O_CREAT, FILE_MODE));
+  },
+
+  list(directory: string): Promise<string[]> {
+    return fs.readdir(directory);
+  },
+
+  async size(path: string): Promise<number | undefined> {
+    try {
+      return (await fs.stat(path)).size;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw error;
+    }
+  },
+
+  rename(from: string, to: string): Promise<void> {
+    return fs.rename(from, to);
+  },
+
+  remove(path: string): Promise<void> {
+    return fs.unlink(path);
+  },
+
+  /** A new folder's name is synced in its parent, or its files could vanish with it. */
+  async makeDirectory(path: string): Promise<void> {
+    const first = await fs.mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+    if (first === undefined) return;
+    for (let made = path; made.length >= first.length; made = dirname(made)) {
+      await this.syncDirectory(dirname(made));
+    }
+  },
+
+  async syncDirectory(path: string): Promise<void> {
+    const handle = await fs.open(path, constants.O_RDONLY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  },
+};
