@@ -121,13 +121,13 @@ function laterWriteFollows(tail: Buffer, from: number, expected: Position): bool
   return false;
 }
 
-/** Whether zeros that reach to the file's end, or fill a sector, take in a byte of [from, to) where no zeros belong. */
+/** Whether zeros that reach to the file's end, or fill the tail's part of a sector, take in bytes of [from, to). */
 function lacksBytes(tail: Buffer, tailAt: number, from: number, to: number): boolean {
   if (isZero(tail, to - 1, tail.length)) return true;
   const first = Math.floor((tailAt + from) / SECTOR_BYTES) * SECTOR_BYTES - tailAt;
   for (let sector = first; sector < to; sector += SECTOR_BYTES) {
-    // A sector that began before this record holds the end of a whole one, which is not zero.
-    if (sector >= 0 && isZero(tail, sector, Math.min(sector + SECTOR_BYTES, tail.length))) return true;
+    // Of the sector in which the write began, the disk still has what stood before.
+    if (isZero(tail, Math.max(sector, 0), Math.min(sector + SECTOR_BYTES, tail.length))) return true;
   }
   return false;
 }

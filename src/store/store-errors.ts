@@ -1,19 +1,23 @@
 /**
- * What the store can find wrong. `code` is stable; who must act and what they
- * should do is in each message.
+ * What the store can find wrong, as errors of the catalogue (../errors.ts) that
+ * also carry the place, for those who act on it.
  */
+import { causeText, PotluckError } from '../errors.ts';
 
 /** The journal holds bytes that no interrupted write explains. Nothing was changed. */
-export class JournalDamaged extends Error {
-  readonly code = 'journal_damaged';
+export class JournalDamaged extends PotluckError {
+  override name = 'JournalDamaged';
+  /** Path of the file. */
   readonly segment: string;
+  /** Bytes into it. */
   readonly offset: number;
   readonly reason: string;
 
-  /** `segment`: path of the file; `offset`: bytes into it. */
   constructor(segment: string, offset: number, reason: string) {
-    super(`the journal is damaged: ${segment}, byte ${offset}: ${reason}; run \`potluck journal repair\``);
-    this.name = 'JournalDamaged';
+    super('store_damaged', `the journal is damaged at byte ${offset} of ${segment}`, {
+      why: reason,
+      fix: 'restore the folder from a copy, or see what can be saved: potluck journal repair',
+    });
     this.segment = segment;
     this.offset = offset;
     this.reason = reason;
@@ -21,65 +25,75 @@ export class JournalDamaged extends Error {
 }
 
 /** The journal was written by a newer version. Nothing was changed. */
-export class JournalTooNew extends Error {
-  readonly code = 'journal_too_new';
+export class JournalTooNew extends PotluckError {
+  override name = 'JournalTooNew';
   readonly segment: string;
   readonly version: number;
 
   constructor(segment: string, version: number, supported: number) {
-    super(`${segment} has journal format ${version}; this version reads up to ${supported}; install the newer potluck`);
-    this.name = 'JournalTooNew';
+    super('store_too_new', `${segment} was written by a newer potluck`, {
+      why: `it has journal format ${version}, and this version reads up to ${supported}`,
+      fix: 'install the newer version again',
+    });
     this.segment = segment;
     this.version = version;
   }
 }
 
-/** A write or flush failed. This log object is of no further use: open a new one and replay. */
-export class JournalFailed extends Error {
-  readonly code = 'journal_failed';
+/** A write or flush failed. The log object is of no further use: open a new one and replay. */
+export class JournalFailed extends PotluckError {
+  override name = 'JournalFailed';
 
   constructor(directory: string, cause: unknown) {
-    super(`the journal in ${directory} could not be written: ${messageOf(cause)}`, { cause });
-    this.name = 'JournalFailed';
+    const full = isDiskFull(cause);
+    super(full ? 'store_full' : 'store_failed', `the journal in ${directory} could not be kept`, {
+      why: causeText(cause),
+      fix: full ? 'free some space on that disk' : 'check the disk',
+      cause,
+    });
   }
 }
 
-/** Another process holds the store. `pid` is undefined if it did not say who it is. */
-export class StoreInUse extends Error {
-  readonly code = 'store_in_use';
-  readonly pid: number | undefined;
+/** Another process holds the store. */
+export class StoreInUse extends PotluckError {
+  override name = 'StoreInUse';
   readonly directory: string;
+  /** Undefined if the holder has not written down who it is. */
+  readonly pid: number | undefined;
 
   constructor(directory: string, pid: number | undefined) {
-    super(`${directory} is in use by ${pid === undefined ? 'another process' : `process ${pid}`}`);
-    this.name = 'StoreInUse';
-    this.pid = pid;
+    const holder = pid === undefined ? 'another process' : `process ${pid}`;
+    super('store_in_use', `the store in ${directory} is in use by ${holder}`, {
+      why: 'a store belongs to one process at a time',
+      fix: 'stop that process, or start this one under another name (--name)',
+    });
     this.directory = directory;
+    this.pid = pid;
   }
 }
 
-/** A stored value is missing or is no longer what its name says. */
-export class BlobDamaged extends Error {
-  readonly code = 'blob_damaged';
+/** A stored value is missing or no longer what its name says. */
+export class BlobDamaged extends PotluckError {
+  override name = 'BlobDamaged';
   readonly hash: string;
 
-  constructor(hash: string, reason: string) {
-    super(`stored value ${hash} is ${reason}`);
-    this.name = 'BlobDamaged';
+  constructor(hash: string, path: string, reason: string) {
+    super('store_damaged', `the stored value ${hash} is ${reason}`, { fix: `restore ${path} from a copy` });
     this.hash = hash;
   }
 }
 
-/** History cannot be searched; tasks and the journal are not affected. */
+/** History cannot be searched. Tasks and the journal are not affected. */
 export class HistoryUnavailable extends Error {
+  override name = 'HistoryUnavailable';
   readonly code = 'history_unavailable';
 
   constructor(cause: unknown) {
-    super(`history is unavailable: ${messageOf(cause)}; it is rebuilt at the next start`, { cause });
-    this.name = 'HistoryUnavailable';
+    super(`history cannot be searched: ${causeText(cause)}`, { cause });
   }
 }
 
-function messageOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
+function isDiskFull(cause: unknown): boolean {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }

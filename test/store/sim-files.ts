@@ -9,6 +9,7 @@
  * - `flip()` changes a bit that was on disk.
  */
 import { basename, dirname } from 'node:path';
+import { Prng } from '../../src/lib/prng.ts';
 import type { Files, OpenFile } from '../../src/store/files.ts';
 
 const SECTOR_BYTES = 512;
@@ -29,7 +30,7 @@ interface Folder {
 export type FaultyOperation = 'write' | 'sync' | 'syncDirectory';
 
 export class SimFiles implements Files {
-  readonly #random: () => number;
+  readonly #random: Prng;
   readonly #folders = new Map<string, Folder>();
   #epoch = 0;
   #fault: { operation: FaultyOperation; code: string; skip: number } | undefined;
@@ -37,7 +38,7 @@ export class SimFiles implements Files {
   readonly counts: Record<FaultyOperation, number> = { write: 0, sync: 0, syncDirectory: 0 };
 
   constructor(seed: number) {
-    this.#random = generator(seed);
+    this.#random = new Prng(seed);
   }
 
   /** Lets the operation fail once, after `skip` more of its kind succeeded. */
@@ -45,11 +46,16 @@ export class SimFiles implements Files {
     this.#fault = { operation, code, skip };
   }
 
+  /** Takes a fault back that has not struck. */
+  heal(): void {
+    this.#fault = undefined;
+  }
+
   crash(): void {
     this.#epoch += 1;
     this.#fault = undefined;
     for (const folder of this.#folders.values()) {
-      const kept = Math.floor(this.#random() * (folder.unsynced.length + 1));
+      const kept = this.#random.below(folder.unsynced.length + 1);
       for (const change of folder.unsynced.slice(0, kept)) change(folder.durable);
       folder.unsynced = [];
       folder.seen = new Map(folder.durable);
@@ -142,7 +148,7 @@ export class SimFiles implements Files {
         try {
           this.#mayFail('write');
         } catch (error) {
-          this.#change(content, { kind: 'write', at, bytes: Buffer.from(bytes.subarray(0, this.#below(bytes.length + 1))) });
+          this.#change(content, { kind: 'write', at, bytes: Buffer.from(bytes.subarray(0, this.#random.below(bytes.length + 1))) });
           throw error;
         }
         this.#change(content, { kind: 'write', at, bytes: Buffer.from(bytes) });
@@ -180,21 +186,21 @@ export class SimFiles implements Files {
   #lose(content: Content): void {
     const changes = content.unsynced;
     content.unsynced = [];
-    const way = this.#below(4);
+    const way = this.#random.below(4);
     if (way === 0) return;
-    const whole = way === 1 ? changes.length : this.#below(changes.length + 1);
+    const whole = way === 1 ? changes.length : this.#random.below(changes.length + 1);
     for (const change of changes.slice(0, whole)) content.durable = applied(content.durable, change);
     const torn = changes[whole];
     if (torn === undefined || torn.kind === 'truncate') return;
-    if (way === 2) content.durable = applied(content.durable, { ...torn, bytes: torn.bytes.subarray(0, this.#below(torn.bytes.length + 1)) });
+    if (way === 2) content.durable = applied(content.durable, { ...torn, bytes: torn.bytes.subarray(0, this.#random.below(torn.bytes.length + 1)) });
     else this.#keepSectors(content, torn.at, torn.bytes);
   }
 
   #keepSectors(content: Content, at: number, bytes: Buffer): void {
-    if (this.#below(2) === 0) content.durable = applied(content.durable, { kind: 'write', at: at + bytes.length, bytes: Buffer.alloc(0) });
+    if (this.#random.below(2) === 0) content.durable = applied(content.durable, { kind: 'write', at: at + bytes.length, bytes: Buffer.alloc(0) });
     for (let from = 0; from < bytes.length; ) {
       const to = Math.min(bytes.length, (Math.floor((at + from) / SECTOR_BYTES) + 1) * SECTOR_BYTES - at);
-      if (this.#below(2) === 0) content.durable = applied(content.durable, { kind: 'write', at: at + from, bytes: bytes.subarray(from, to) });
+      if (this.#random.below(2) === 0) content.durable = applied(content.durable, { kind: 'write', at: at + from, bytes: bytes.subarray(from, to) });
       from = to;
     }
   }
@@ -209,10 +215,6 @@ export class SimFiles implements Files {
       fault.skip -= 1;
     }
     this.counts[operation] += 1;
-  }
-
-  #below(limit: number): number {
-    return Math.floor(this.#random() * limit);
   }
 
   #folder(path: string): Folder {
@@ -248,17 +250,4 @@ function applied(image: Buffer, change: Change): Buffer {
 
 function failure(code: string, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(`${code}: ${message}`), { code });
-}
-
-/** Numbers in [0, 1) that depend on the seed alone: a 32-bit xorshift. */
-function generator(seed: number): () => number {
-  let state = (seed ^ 0x9e3779b9) >>> 0 || 1;
-  return () => {
-    state ^= state << 13;
-    state >>>= 0;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state / 2 ** 32;
-  };
 }
