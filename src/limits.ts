@@ -48,6 +48,7 @@ export const limits = {
   prunedTasksMax: 5_000_000,
   /** Ended tasks a home answers from memory before it asks the index. */
   endedInMemoryMax: 20_000,
+  endedInMemoryBytes: 64 * MiB,
   /** Output kept of one task: its first and its last bytes, with the count of what was dropped between. */
   outputHeadBytes: 64 * KiB,
   outputTailBytes: 64 * KiB,

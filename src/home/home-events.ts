@@ -1,0 +1,56 @@
+/** What a home is told (past tense) and what it orders (imperative). See home-state.ts. */
+import type { AttemptRef, Message, MessageOf, PeerInfo, Problem, TaskOptions, Value } from '../wire/messages.ts';
+import type { HomeRecord, Story } from './records.ts';
+
+/** A submission whose content is all here. */
+export interface Submission {
+  id: string;
+  program: string;
+  language: 'python' | 'javascript';
+  function: string;
+  args: Value;
+  kwargs?: Value;
+  options: TaskOptions;
+  digest: string;
+  submitter: string;
+}
+
+export type HomeEvent =
+  | { type: 'tick' }
+  | { type: 'started' }
+  /** `prior`: the ended task of this id, if it is no longer in memory. */
+  | { type: 'submitted'; client: number; follow: boolean; submission: Submission; prior?: Story | undefined }
+  | { type: 'watched'; client: number; id: string; follow: boolean }
+  | { type: 'unwatched'; client: number; id: string }
+  | { type: 'cancelled'; client: number; id: string }
+  | { type: 'client_gone'; client: number }
+  | { type: 'tracker_up' }
+  | { type: 'tracker_away' }
+  | { type: 'granted'; grant: MessageOf<'grant'> }
+  | { type: 'peers_told'; all: boolean; peers: PeerInfo[] }
+  | { type: 'runner_linked'; peer: string; incarnation: string; held: (AttemptRef & { ended: boolean })[]; roundTripMs: number }
+  | { type: 'runner_unlinked'; peer: string }
+  | { type: 'runner_load'; peer: string; running: number; slots: number; cpuLoad: number; draining: boolean }
+  | { type: 'attempts_started'; peer: string; attempts: AttemptRef[] }
+  | { type: 'turned_away'; peer: string; ref: AttemptRef; reason: MessageOf<'turned_away'>['reason']; detail: string | undefined }
+  | { type: 'attempt_output'; peer: string; ref: AttemptRef; stream: 'stdout' | 'stderr'; data: Uint8Array }
+  | { type: 'attempt_ended'; peer: string; end: MessageOf<'attempt_ended'> }
+  | { type: 'commit_failed'; durable: number; problem: Problem }
+  | { type: 'draining' };
+
+export type HomeSend =
+  | { to: 'runner'; peer: string; message: Message }
+  | { to: 'tracker'; message: Message }
+  | { to: 'dial'; peer: string };
+
+export type HomeAfter =
+  | { to: 'client'; client: number; message: Message }
+  | { to: 'accepted'; client: number; id: string }
+  | { to: 'stored'; peer: string; ref: AttemptRef }
+  /** An attempt of a `once` task: its assignment must be on disk before anybody can run it. */
+  | { to: 'runner'; peer: string; message: Message }
+  | { to: 'history'; story: Story; seq: number }
+  /** Not in memory: the index may know. */
+  | { to: 'lookup'; client: number; id: string };
+
+export type { HomeRecord };

@@ -1,0 +1,795 @@
+/**
+ * The decider of a home: keeps the record of its tasks, finds each a runner, owns its one outcome.
+ *
+ * Neighbours: home.ts feeds events and carries out effects; task-state.ts is one task; placement-state.ts
+ * ranks runners; waiting-state.ts is the line. The runner (on the other end of the wire) admits or refuses.
+ *
+ * Invariants
+ * 1. A task is in `tasks` from its `accepted` record to its `ended` record; what is durable changes by
+ *    records only, through `apply`, in life as in replay.
+ * 2. What a client may see is an `after` effect, so it waits for the disk.
+ * 3. A result counts only from the runner, with the number and key, of the current attempt.
+ * 4. `runner.attempts` holds what may still occupy that runner, also killed attempts until confirmed.
+ * 5. A `once` task is sent only after its assignment is on disk, never ahead, and after a loss is `unknown`.
+ */
+import type { Decider, Decision } from '../lib/driver.ts';
+import type { Now } from '../lib/clock.ts';
+import { Heap } from '../lib/heap.ts';
+import { Prng } from '../lib/prng.ts';
+import { limits } from '../limits.ts';
+import type { AttemptRef, MessageOf, Outcome, OutcomeState, Problem } from '../wire/messages.ts';
+import type { HomeAfter, HomeEvent, HomeSend, Submission } from './home-events.ts';
+import { aheadPerSlot, type Choice, chooseAhead, chooseByLoad, chooseFromMemory, isUp, type Line, misfit, newRunner, type Runner } from './placement-state.ts';
+import { Profile } from './profile-state.ts';
+import type { HomeRecord, RecordOf, Story } from './records.ts';
+import { applyToTask, currentAttempt, endedStory, isCurrent, newTask, nextAttempt, OutputKeeper, type Task } from './task-state.ts';
+import { Waiting } from './waiting-state.ts';
+import { whyWaiting } from './why-state.ts';
+import { Watchers } from './watchers-state.ts';
+
+type HomeDecision = Decision<HomeSend, HomeRecord, HomeAfter>;
+
+export interface HomeOptions {
+  /** Name of the peer that this home is part of. */
+  self: string;
+  seed: readonly [number, number, number, number];
+}
+
+const followMs = 500;
+const demandGapMs = 10;
+const blockMsMin = 20;
+const blockMsMax = 1_000;
+const retryMsMin = 500;
+const retryMsMax = 60_000;
+const profilesMax = 10_000;
+/** Trying again cannot mend these. */
+const hopeless = new Set(['syntax_error', 'function_missing', 'bad_call']);
+
+export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeAfter> {
+  readonly self: string;
+  readonly tasks = new Map<string, Task>();
+  readonly runners = new Map<string, Runner>();
+  readonly waiting = new Waiting();
+  readonly recent = new Map<string, Story>();
+  staleResults = 0;
+  trackerUp = false;
+  draining = false;
+  readonly #prng: Prng;
+  readonly #watchers = new Watchers();
+  readonly #profiles = new Map<string, Profile>();
+  /** Times at which a task must be looked at: `--wait` is over, or a retry is due. */
+  readonly #alarms = new Heap<string>();
+  #recentBytes = 0;
+  #seq = 0;
+  #uses = 0;
+  #grantSeen = 0;
+  #demandDirty = false;
+  #demandAt = -Infinity;
+  #demandEmpty = true;
+  #followAt = 0;
+  #storeProblem: Problem | undefined;
+  #now: Now = { ms: 0, wall: 0 };
+  #out: HomeDecision = { send: [], journal: [], after: [], wakeAt: undefined };
+
+  constructor(options: HomeOptions) {
+    this.self = options.self;
+    this.#prng = new Prng(options.seed);
+  }
+
+  /** Relives one record of the journal. Returns the story when the record ended a task. */
+  replay(record: HomeRecord, seq: number): Story | undefined {
+    this.#seq = seq;
+    return this.#apply(record);
+  }
+
+  decide(event: HomeEvent, now: Now): HomeDecision {
+    this.#now = now;
+    this.#out = { send: [], journal: [], after: [], wakeAt: undefined };
+    this.#handle(event);
+    this.#place();
+    this.#demand();
+    this.#out.wakeAt = this.#wakeAt();
+    return this.#out;
+  }
+
+  #handle(event: HomeEvent): void {
+    switch (event.type) {
+      case 'tick':
+        return this.#tick();
+      case 'started':
+        return this.#started();
+      case 'submitted':
+        return this.#submitted(event);
+      case 'watched':
+        return this.#watched(event.client, event.id, event.follow);
+      case 'unwatched':
+        return this.#watchers.remove(event.client, event.id);
+      case 'cancelled':
+        return this.#cancelled(event.client, event.id);
+      case 'client_gone':
+        return this.#watchers.gone(event.client);
+      case 'tracker_up':
+        this.trackerUp = true;
+        this.#demandDirty = true;
+        this.#grantSeen = 0;
+        return;
+      case 'tracker_away':
+        this.trackerUp = false;
+        return;
+      case 'granted':
+        return this.#granted(event.grant);
+      case 'peers_told':
+        return this.#peersTold(event);
+      case 'runner_linked':
+        return this.#runnerLinked(event);
+      case 'runner_unlinked':
+        return this.#runnerUnlinked(event.peer);
+      case 'runner_load':
+        return this.#runnerLoad(event);
+      case 'attempts_started':
+        for (const ref of event.attempts) this.#attemptStarted(event.peer, ref);
+        return;
+      case 'turned_away':
+        return this.#turnedAway(event);
+      case 'attempt_output':
+        return this.#attemptOutput(event);
+      case 'attempt_ended':
+        return this.#attemptEnded(event.peer, event.end);
+      case 'commit_failed':
+        return this.#commitFailed(event.durable, event.problem);
+      case 'draining':
+        this.draining = true;
+    }
+  }
+
+  // --- records -----------------------------------------------------------------------------
+
+  #record(record: HomeRecord): Story | undefined {
+    this.#seq += 1;
+    this.#out.journal.push(record);
+    return this.#apply(record);
+  }
+
+  #apply(record: HomeRecord): Story | undefined {
+    if (record.kind === 'accepted') {
+      const task = newTask(record, this.#seq);
+      this.tasks.set(task.id, task);
+      this.waiting.add(task);
+      if (record.options.waitMs !== undefined) this.#alarms.push(record.at + record.options.waitMs, task.id);
+      return undefined;
+    }
+    const task = this.tasks.get(record.id);
+    if (task === undefined) return undefined;
+    this.waiting.remove(task);
+    if (record.kind === 'ended') return this.#end(task, record);
+    applyToTask(task, record);
+    if (record.kind === 'requeued') this.#enqueue(task, record.at, record.why === 'refused');
+    return undefined;
+  }
+
+  /** Back in line; a failed attempt's task first waits for a time that doubles. */
+  #enqueue(task: Task, at: number, first: boolean): void {
+    const last = task.attempts.at(-1);
+    if (last?.state !== 'failed' || first) {
+      this.waiting.add(task, first);
+      return;
+    }
+    task.notBefore = at + Math.min(retryMsMax, retryMsMin * 2 ** (task.failures - 1));
+    this.#alarms.push(task.notBefore, task.id);
+  }
+
+  #end(task: Task, record: RecordOf<'ended'>): Story {
+    const story = endedStory(task, record);
+    this.tasks.delete(task.id);
+    this.recent.set(task.id, story);
+    this.#recentBytes += storyBytes(story);
+    for (const [id, oldest] of this.recent) {
+      if (this.recent.size <= limits.endedInMemoryMax && this.#recentBytes <= limits.endedInMemoryBytes) break;
+      this.recent.delete(id);
+      this.#recentBytes -= storyBytes(oldest);
+    }
+    return story;
+  }
+
+  // --- clients -----------------------------------------------------------------------------
+
+  #submitted({ client, follow, submission, prior }: Extract<HomeEvent, { type: 'submitted' }>): void {
+    const { id } = submission;
+    const known = this.tasks.get(id)?.accepted ?? this.recent.get(id)?.accepted ?? prior?.accepted;
+    if (known !== undefined) {
+      if (known.digest !== submission.digest) return this.#refuse(client, id, idConflict(id));
+      this.#out.after.push({ to: 'accepted', client, id });
+      if (prior !== undefined && !this.tasks.has(id)) this.#tell(client, { kind: 'outcome', ...outcomeOf(prior) });
+      else this.#watched(client, id, follow);
+      return;
+    }
+    const problem = this.#whyNot(submission);
+    if (problem !== undefined) return this.#refuse(client, id, problem);
+    const { ms: at, wall } = this.#now;
+    this.#record({ kind: 'accepted', ...submission, at, wall });
+    this.#watchers.add(client, id, follow);
+    this.#out.after.push({ to: 'accepted', client, id });
+    this.#demandDirty = true;
+  }
+
+  /** Why nothing like it can be accepted now; refused before accepted, never after. */
+  #whyNot(submission: Submission): Problem | undefined {
+    if (this.#storeProblem !== undefined) return this.#storeProblem;
+    if (this.draining) return { code: 'draining', message: `${this.self} is shutting down and accepts nothing new`, hint: 'submit to another peer' };
+    if (this.tasks.size >= limits.waitingTasksMax) {
+      return { code: 'too_many_waiting', message: `${this.self} already holds ${limits.waitingTasksMax} tasks, its limit`, hint: 'wait until some have ended, or submit to another peer' };
+    }
+    const bytes = this.waiting.bytes + (submission.args instanceof Uint8Array ? submission.args.length : 0);
+    if (bytes > limits.waitingBytesMax) {
+      return { code: 'too_many_waiting', message: `arguments waiting at ${this.self} take ${limits.waitingBytesMax >> 20} MiB, its limit`, hint: 'wait until some have ended, or submit to another peer' };
+    }
+    return this.#whyNever(submission);
+  }
+
+  #whyNever(submission: Submission): Problem | undefined {
+    const { language, options } = submission;
+    const need = options.memoryMb === undefined ? { language } : { language, memoryMb: options.memoryMb };
+    const own = this.runners.get(this.self)?.info;
+    if (options.confidential === true) {
+      const why = own === undefined ? undefined : misfit(own, need);
+      return why === undefined ? undefined : impossible(`a confidential task runs only on ${this.self}, which has ${why}`);
+    }
+    if (!this.trackerUp) return undefined;
+    const reasons = new Set<string>();
+    for (const { info } of this.runners.values()) {
+      if (info === undefined || info.state === 'lost' || info.state === 'revoked') continue;
+      const why = misfit(info, need);
+      if (why === undefined) return undefined;
+      reasons.add(`${info.peer} has ${why}`);
+    }
+    return reasons.size === 0 ? undefined : impossible([...reasons].slice(0, 5).join(', '));
+  }
+
+  #refuse(client: number, id: string, error: Problem): void {
+    this.#tell(client, { kind: 'refused', id, error });
+  }
+
+  #tell(client: number, message: Extract<HomeAfter, { to: 'client' }>['message']): void {
+    this.#out.after.push({ to: 'client', client, message });
+  }
+
+  #watched(client: number, id: string, follow: boolean): void {
+    const task = this.tasks.get(id);
+    if (task !== undefined) {
+      this.#watchers.add(client, id, follow);
+      if (follow) {
+        this.#tellState(task, [client]);
+        this.#replayOutput(task, client);
+      }
+      return;
+    }
+    const story = this.recent.get(id);
+    if (story !== undefined) this.#tell(client, { kind: 'outcome', ...outcomeOf(story) });
+    else this.#out.after.push({ to: 'lookup', client, id });
+  }
+
+  #replayOutput(task: Task, client: number): void {
+    const attempt = currentAttempt(task);
+    if (attempt === undefined) return;
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const kept = task[stream]?.kept();
+      for (const data of kept === undefined ? [] : [kept.head, kept.tail]) {
+        if (data.length > 0) this.#tell(client, { kind: 'output', id: task.id, attempt: attempt.attempt, peer: attempt.peer, stream, data });
+      }
+    }
+  }
+
+  #cancelled(client: number, id: string): void {
+    const task = this.tasks.get(id);
+    if (task === undefined) return this.#watched(client, id, false);
+    this.#watchers.add(client, id, false);
+    this.#kill(task, 'cancelled');
+    this.#finish(task, 'cancelled', { error: { code: 'cancelled', message: 'the task was cancelled' } });
+  }
+
+  #kill(task: Task, why: MessageOf<'kill'>['why']): void {
+    const current = currentAttempt(task);
+    if (current === undefined) return;
+    this.#out.send.push({ to: 'runner', peer: current.peer, message: { kind: 'kill', id: task.id, attempt: current.attempt, key: current.key, why } });
+  }
+
+  /** Journals the outcome; then everybody may see it. */
+  #finish(task: Task, state: OutcomeState, more: { result?: MessageOf<'attempt_ended'>['result']; error?: Problem; runUs?: number }): void {
+    const current = currentAttempt(task);
+    const stdout = task.stdout?.kept();
+    const stderr = task.stderr?.kept();
+    const record: RecordOf<'ended'> = {
+      kind: 'ended',
+      id: task.id,
+      state,
+      peer: current?.peer ?? null,
+      attempt: task.attempts.length,
+      runMs: more.runUs === undefined ? null : more.runUs / 1000,
+      at: this.#now.ms,
+      wall: this.#now.wall,
+      ...(more.result === undefined ? {} : { result: more.result }),
+      ...(more.error === undefined ? {} : { error: more.error }),
+      ...(stdout === undefined ? {} : { stdout }),
+      ...(stderr === undefined ? {} : { stderr }),
+    };
+    if (current === undefined) this.#demandDirty = true;
+    const story = this.#record(record);
+    if (story === undefined) return;
+    const outcome = outcomeOf(story);
+    for (const client of this.#watchers.take(task.id)) this.#tell(client, { kind: 'outcome', ...outcome });
+    this.#out.after.push({ to: 'history', story, seq: this.#seq });
+  }
+
+  #tellState(task: Task, clients: readonly number[]): void {
+    if (clients.length === 0) return;
+    const current = currentAttempt(task);
+    const waitingFor = task.state === 'queued' ? this.why(task) : undefined;
+    if (waitingFor !== undefined) this.#watchers.followed().set(task.id, waitingFor);
+    for (const client of clients) {
+      this.#tell(client, {
+        kind: 'task_state',
+        id: task.id,
+        state: task.state,
+        attempt: current?.attempt ?? task.attempts.length,
+        peer: current?.peer ?? null,
+        ...(waitingFor === undefined ? {} : { waiting_for: waitingFor }),
+      });
+    }
+  }
+
+  /** What a queued task waits for, in one sentence. */
+  why(task: Task): string {
+    return whyWaiting(task, this.waiting.lineOf(task), this, this.#now.ms);
+  }
+
+  // --- attempts ----------------------------------------------------------------------------
+
+  #attemptStarted(peer: string, ref: AttemptRef): void {
+    const task = this.tasks.get(ref.id);
+    if (!isCurrent(task, peer, ref) || task.state !== 'assigned') return;
+    task.state = 'running';
+    task.attempts.at(-1)!.state = 'running';
+    this.#tellState(task, this.#watchers.followers(task.id));
+  }
+
+  #attemptOutput({ peer, ref, stream, data }: Extract<HomeEvent, { type: 'attempt_output' }>): void {
+    const task = this.tasks.get(ref.id);
+    if (!isCurrent(task, peer, ref)) return;
+    const keeper = (task[stream] ??= new OutputKeeper());
+    keeper.add(data);
+    for (const client of this.#watchers.followers(task.id)) {
+      this.#tell(client, { kind: 'output', id: task.id, attempt: ref.attempt, peer, stream, data });
+    }
+  }
+
+  #turnedAway({ peer, ref, reason, detail }: Extract<HomeEvent, { type: 'turned_away' }>): void {
+    const runner = this.#runner(peer);
+    this.#release(runner, ref.key);
+    const task = this.tasks.get(ref.id);
+    if (reason === 'busy' || reason === 'draining') {
+      runner.blockMs = Math.min(blockMsMax, Math.max(blockMsMin, runner.blockMs * 2));
+      runner.blockedUntil = this.#now.ms + runner.blockMs;
+    } else {
+      runner.blockedUntil = this.#now.ms + blockMsMax;
+    }
+    if (!isCurrent(task, peer, ref)) return;
+    this.#requeue(task, 'refused', detail ?? reason);
+  }
+
+  #requeue(task: Task, why: RecordOf<'requeued'>['why'], reason: string): void {
+    this.#record({ kind: 'requeued', id: task.id, why, reason, at: this.#now.ms, wall: this.#now.wall });
+    this.#demandDirty = true;
+    this.#tellState(task, this.#watchers.followers(task.id));
+  }
+
+  #attemptEnded(peer: string, end: MessageOf<'attempt_ended'>): void {
+    const ref: AttemptRef = { id: end.id, attempt: end.attempt, key: end.key };
+    const runner = this.#runner(peer);
+    this.#release(runner, end.key);
+    runner.blockedUntil = 0;
+    runner.blockMs = 0;
+    const task = this.tasks.get(end.id);
+    const current = isCurrent(task, peer, ref);
+    if (current) this.#recordEnd(task, end);
+    else if (end.outcome !== 'killed') this.staleResults += 1;
+    if (end.outcome !== 'killed') this.#out.after.push({ to: 'stored', peer, ref });
+  }
+
+  #recordEnd(task: Task, end: MessageOf<'attempt_ended'>): void {
+    if (end.outcome === 'killed') return this.#requeue(task, 'moved', end.error?.message ?? 'its runner gave it back');
+    this.#learn(task, end.runUs);
+    const { outcome: state, error, result, runUs } = end;
+    const retryable = state !== 'done' && !hopeless.has(error?.code ?? '');
+    if (retryable && task.failures < (task.accepted.options.retries ?? 0) && task.accepted.options.once !== true) {
+      return this.#requeue(task, 'failed', error?.message ?? state);
+    }
+    this.#finish(task, state, { runUs, ...(result === undefined ? {} : { result }), ...(error === undefined ? {} : { error }) });
+  }
+
+  #learn(task: Task, runUs: number): void {
+    const key = `${task.accepted.program}:${task.accepted.function}`;
+    let profile = this.#profiles.get(key);
+    if (profile === undefined) {
+      if (this.#profiles.size >= profilesMax) this.#profiles.clear();
+      this.#profiles.set(key, (profile = new Profile()));
+    }
+    profile.add(runUs);
+  }
+
+  /** The attempt no longer occupies its runner. */
+  #release(runner: Runner, key: string): void {
+    if (!runner.attempts.delete(key)) return;
+    runner.usedAt = this.#now.ms;
+    if (runner.holding > runner.granted) {
+      const holding = Math.max(runner.granted, Math.min(runner.holding, runner.attempts.size));
+      if (holding !== runner.holding) this.#demandDirty = true;
+      runner.holding = holding;
+    }
+  }
+
+  /** The attempts of a runner that will not come back with them. */
+  #lose(runner: Runner, isLost: (task: Task) => boolean, reason: string, mayHaveStarted: boolean): void {
+    for (const [key, id] of runner.attempts) {
+      const task = this.tasks.get(id);
+      const current = task === undefined ? undefined : currentAttempt(task);
+      if (task === undefined || current?.key !== key) {
+        runner.attempts.delete(key);
+        continue;
+      }
+      if (!isLost(task)) continue;
+      runner.attempts.delete(key);
+      this.#lost(task, reason, mayHaveStarted);
+    }
+  }
+
+  #lost(task: Task, reason: string, mayHaveStarted: boolean): void {
+    if (!mayHaveStarted) return this.#requeue(task, 'refused', reason);
+    const peer = currentAttempt(task)?.peer ?? 'its runner';
+    if (task.accepted.options.once === true) {
+      return this.#finish(task, 'unknown', {
+        error: { code: 'unknown', message: `${reason} while the task may have been running on ${peer}, and it may run only once`, hint: 'find out what it did, then submit it again under a new id' },
+      });
+    }
+    if (task.losses + 1 >= limits.lossesMax) {
+      const peers = [...task.attempts.filter((attempt) => attempt.state === 'lost').map((attempt) => attempt.peer), peer];
+      return this.#finish(task, 'quarantined', {
+        error: { code: 'quarantined', message: `its runner was lost ${limits.lossesMax} times while it ran: ${peers.join(', ')}`, hint: 'see whether the task takes its machine down, then submit it again under a new id' },
+      });
+    }
+    this.#requeue(task, 'lost', reason);
+  }
+
+  // --- runners and tracker -----------------------------------------------------------------
+
+  #runner(peer: string): Runner {
+    let runner = this.runners.get(peer);
+    if (runner === undefined) this.runners.set(peer, (runner = newRunner(peer)));
+    return runner;
+  }
+
+  /** After replay: attempts assigned by the former process may still be running. */
+  #started(): void {
+    for (const task of this.tasks.values()) {
+      const current = currentAttempt(task);
+      if (current === undefined) continue;
+      const runner = this.#runner(current.peer);
+      runner.attempts.set(current.key, task.id);
+      runner.lostAt = this.#now.ms + limits.leaseMs;
+    }
+    for (const runner of this.runners.values()) if (runner.attempts.size > 0) this.#dial(runner);
+  }
+
+  #dial(runner: Runner): void {
+    if (runner.link !== 'none' || runner.info === undefined) return;
+    runner.link = 'dialling';
+    this.#out.send.push({ to: 'dial', peer: runner.peer });
+  }
+
+  #peersTold({ all, peers }: Extract<HomeEvent, { type: 'peers_told' }>): void {
+    const told = new Set<string>();
+    for (const info of peers) {
+      told.add(info.peer);
+      const runner = this.#runner(info.peer);
+      runner.info = info;
+      if (info.state === 'up' && (runner.granted > 0 || runner.attempts.size > 0)) this.#dial(runner);
+    }
+    if (!all) return;
+    for (const [peer, runner] of this.runners) {
+      if (told.has(peer) || peer === this.self || runner.attempts.size > 0) continue;
+      this.runners.delete(peer);
+    }
+  }
+
+  #granted(grant: MessageOf<'grant'>): void {
+    this.#grantSeen = Math.max(this.#grantSeen, grant.seq);
+    const runner = this.#runner(grant.peer);
+    runner.granted = grant.slots;
+    runner.others = grant.others;
+    const holding = Math.max(grant.slots, Math.min(runner.holding, runner.attempts.size));
+    if (holding !== runner.holding || holding !== grant.slots) this.#demandDirty = true;
+    runner.holding = holding;
+    runner.usedAt = this.#now.ms;
+    if (grant.slots > 0) this.#dial(runner);
+  }
+
+  #runnerLinked({ peer, incarnation, held, roundTripMs }: Extract<HomeEvent, { type: 'runner_linked' }>): void {
+    const runner = this.#runner(peer);
+    const sameProcess = runner.incarnation === incarnation;
+    runner.link = 'up';
+    runner.roundTripMs = roundTripMs;
+    runner.lostAt = undefined;
+    runner.blockedUntil = 0;
+    const listed = new Set(held.map((ref) => ref.key));
+    const restarted = runner.incarnation !== undefined && !sameProcess;
+    const reason = sameProcess ? `${peer} had not received it` : `${peer} ${restarted ? 'restarted' : 'no longer has it'}`;
+    this.#lose(runner, (task) => !listed.has(currentAttempt(task)?.key ?? ''), reason, !sameProcess);
+    runner.incarnation = incarnation;
+    for (const ref of held) this.#adopt(runner, ref);
+  }
+
+  /** An attempt that a runner says it holds: keep, stored, or kill. */
+  #adopt(runner: Runner, ref: AttemptRef & { ended: boolean }): void {
+    const task = this.tasks.get(ref.id);
+    if (isCurrent(task, runner.peer, ref)) {
+      runner.attempts.set(ref.key, ref.id);
+      if (!ref.ended) this.#attemptStarted(runner.peer, ref);
+      return;
+    }
+    const { id, attempt, key } = ref;
+    if (ref.ended) {
+      this.staleResults += 1;
+      this.#out.after.push({ to: 'stored', peer: runner.peer, ref: { id, attempt, key } });
+      return;
+    }
+    runner.attempts.set(key, id);
+    this.#out.send.push({ to: 'runner', peer: runner.peer, message: { kind: 'kill', id, attempt, key, why: 'stale' } });
+  }
+
+  #runnerUnlinked(peer: string): void {
+    const runner = this.#runner(peer);
+    runner.link = 'none';
+    if (runner.attempts.size === 0) return;
+    runner.lostAt ??= this.#now.ms + limits.linkGraceMs;
+    this.#dial(runner);
+  }
+
+  #runnerLoad({ peer, running, slots, cpuLoad, draining }: Extract<HomeEvent, { type: 'runner_load' }>): void {
+    const runner = this.#runner(peer);
+    if (runner.info === undefined) return;
+    const state = draining ? 'draining' : runner.info.state === 'draining' ? 'up' : runner.info.state;
+    runner.info = { ...runner.info, running, slots, cpu_load: cpuLoad, state };
+    if (running < slots) runner.blockedUntil = 0;
+  }
+
+  // --- placement ---------------------------------------------------------------------------
+
+  #place(): void {
+    if (this.waiting.count === 0 || this.#storeProblem !== undefined) return;
+    const blocked = new Set<Line>();
+    for (let first = this.waiting.firstLine(blocked); first !== undefined; first = this.waiting.firstLine(blocked)) {
+      const { line, task } = first;
+      const choice = this.#choose(line, task);
+      if (choice === undefined) blocked.add(line);
+      else this.#assign(task, choice);
+    }
+  }
+
+  #choose(line: Line, task: Task): Choice | undefined {
+    const fitting = this.#fitting(line);
+    const free = fitting.filter((runner) => this.#roomIn(runner, line) > 0);
+    if (free.length > 0) {
+      if (line.confidential) {
+        const choice = chooseByLoad(free)!;
+        return { ...choice, receipt: { ...choice.receipt, decided: 'confidential' } };
+      }
+      if (!this.trackerUp) return chooseFromMemory(free, this.#prng);
+      return chooseByLoad(free, this.#passedOver(line, fitting.length, free.length));
+    }
+    return this.#aheadChoice(task, fitting);
+  }
+
+  /** Linked runners that could run what waits in this line, were they free. */
+  #fitting(line: Line): Runner[] {
+    const own = line.confidential ? this.runners.get(this.self) : undefined;
+    const all = line.confidential ? (own === undefined ? [] : [own]) : [...this.runners.values()];
+    const fitting = all.filter((runner) => isUp(runner) && misfit(runner.info!, line.need) === undefined);
+    const others = line.avoid === null ? fitting : fitting.filter((runner) => runner.peer !== line.avoid);
+    const wanted = others.length > 0 ? others : fitting;
+    if (!this.trackerUp && wanted.length > 0) for (const runner of wanted.slice(0, limits.offersOfOneMax)) this.#dial(runner);
+    return wanted.filter((runner) => runner.link === 'up' && runner.blockedUntil <= this.#now.ms);
+  }
+
+  #roomIn(runner: Runner, line: Line): number {
+    const slots = line.confidential || !this.trackerUp ? (runner.info?.slots ?? 0) : runner.granted;
+    return slots - runner.attempts.size;
+  }
+
+  /** Of the peers with the right interpreter and memory, how many had no room; and who had not even those. */
+  #passedOver(line: Line, fitting: number, free: number): Record<string, number> | undefined {
+    const counts: Record<string, number> = {};
+    if (fitting > free) counts['no slot free for this home'] = fitting - free;
+    for (const { info } of this.runners.values()) {
+      const why = info === undefined || info.state !== 'up' ? undefined : misfit(info, line.need);
+      if (why !== undefined) counts[why] = (counts[why] ?? 0) + 1;
+    }
+    return Object.keys(counts).length === 0 ? undefined : counts;
+  }
+
+  #aheadChoice(task: Task, fitting: readonly Runner[]): Choice | undefined {
+    const { options, program, function: name } = task.accepted;
+    if (options.once === true || options.fresh === true || options.confidential === true || !this.trackerUp) return undefined;
+    const medianMs = this.#profiles.get(`${program}:${name}`)?.medianMs;
+    if (medianMs === undefined) return undefined;
+    const perSlot = aheadPerSlot(medianMs);
+    return chooseAhead(
+      fitting.filter(
+        (runner) =>
+          runner.granted > 0 &&
+          runner.holding === runner.granted &&
+          medianMs < runner.roundTripMs * limits.tinyRoundTrips &&
+          runner.attempts.size < runner.granted * (1 + perSlot),
+      ),
+    );
+  }
+
+  #assign(task: Task, { runner, receipt }: Choice): void {
+    const attempt = nextAttempt(task);
+    const key = this.#prng.hex64();
+    const ahead = receipt.decided === 'ahead';
+    this.#record({ kind: 'assigned', id: task.id, attempt, key, peer: runner.peer, receipt, at: this.#now.ms, wall: this.#now.wall });
+    runner.attempts.set(key, task.id);
+    runner.lastUsed = this.#uses += 1;
+    runner.usedAt = this.#now.ms;
+    const { program, language, function: name, args, kwargs, options, submitter } = task.accepted;
+    const message: MessageOf<'attempt'> = {
+      kind: 'attempt',
+      id: task.id,
+      attempt,
+      key,
+      program,
+      language,
+      function: name,
+      args,
+      submitter,
+      ...(kwargs === undefined ? {} : { kwargs }),
+      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
+      ...(options.memoryMb === undefined ? {} : { memoryMb: options.memoryMb }),
+      ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
+      ...(ahead ? { ahead } : {}),
+    };
+    if (options.once === true) this.#out.after.push({ to: 'runner', peer: runner.peer, message });
+    else this.#out.send.push({ to: 'runner', peer: runner.peer, message });
+    this.#tellState(task, this.#watchers.followers(task.id));
+  }
+
+  // --- time --------------------------------------------------------------------------------
+
+  #tick(): void {
+    const { ms } = this.#now;
+    for (const runner of this.runners.values()) {
+      if (runner.lostAt !== undefined && runner.lostAt <= ms && runner.link !== 'up') this.#runnerOverdue(runner);
+      this.#giveBackIdle(runner);
+    }
+    for (let next = this.#alarms.peek(); next !== undefined && next.key <= ms; next = this.#alarms.peek()) {
+      this.#alarms.pop();
+      this.#alarm(next.value);
+    }
+    if (this.#followAt <= ms) this.#follow();
+  }
+
+  #runnerOverdue(runner: Runner): void {
+    const once = (task: Task) => task.accepted.options.once === true;
+    this.#lose(runner, (task) => !once(task), `${runner.peer} fell silent`, true);
+    const left = [...runner.attempts.values()].map((id) => this.tasks.get(id)).filter((task) => task !== undefined);
+    const overdue = (task: Task) => this.#now.ms - Math.max(task.assignedAt, runner.lostAt! - limits.linkGraceMs) >= limits.leaseMs;
+    if (left.every(overdue)) {
+      this.#lose(runner, once, `${runner.peer} fell silent`, true);
+      runner.lostAt = undefined;
+    } else {
+      this.#dial(runner);
+    }
+  }
+
+  #giveBackIdle(runner: Runner): void {
+    if (runner.granted <= runner.attempts.size || this.#now.ms - runner.usedAt < limits.grantIdleMs || !this.trackerUp) return;
+    runner.granted = runner.attempts.size;
+    runner.holding = runner.granted;
+    this.#demandDirty = true;
+  }
+
+  #alarm(id: string): void {
+    const task = this.tasks.get(id);
+    if (task === undefined || task.state !== 'queued') return;
+    const { waitMs } = task.accepted.options;
+    if (waitMs !== undefined && task.attempts.length === 0 && this.#now.ms >= task.accepted.at + waitMs) {
+      const why = this.why(task);
+      return this.#finish(task, 'expired', { error: { code: 'expired', message: `it had not started within ${waitMs / 1000} s: ${why}`, hint: 'give --wait more time, or add a peer' } });
+    }
+    if (task.line === '' && task.notBefore <= this.#now.ms) {
+      this.waiting.add(task);
+      this.#demandDirty = true;
+    }
+  }
+
+  #follow(): void {
+    this.#followAt = this.#now.ms + followMs;
+    for (const [id, last] of this.#watchers.followed()) {
+      const task = this.tasks.get(id);
+      if (task?.state === 'queued' && this.why(task) !== last) this.#tellState(task, this.#watchers.followers(id));
+    }
+  }
+
+  #demand(): void {
+    if (!this.trackerUp) return;
+    const { ms } = this.#now;
+    const gap = this.#demandDirty ? demandGapMs : limits.demandRenewMs;
+    if (ms - this.#demandAt < gap || (this.#demandEmpty && !this.#demandDirty)) return;
+    const held = [...this.runners.values()]
+      .filter((runner) => runner.holding > 0)
+      .map((runner) => ({ peer: runner.peer, slots: runner.holding, used: Math.min(runner.holding, runner.attempts.size) }));
+    const waiting = this.waiting.demand();
+    this.#demandDirty = false;
+    this.#demandAt = ms;
+    const empty = held.length === 0 && waiting.length === 0;
+    if (empty && this.#demandEmpty) return;
+    this.#demandEmpty = empty;
+    this.#out.send.push({ to: 'tracker', message: { kind: 'demand', seen: this.#grantSeen, waiting, held } });
+  }
+
+  #wakeAt(): number {
+    const { ms } = this.#now;
+    let at = ms + limits.tickMsMax;
+    if (this.#demandDirty && this.trackerUp) at = Math.min(at, this.#demandAt + demandGapMs);
+    const alarm = this.#alarms.peek()?.key;
+    if (alarm !== undefined) at = Math.min(at, alarm);
+    if (this.#watchers.followed().size > 0) at = Math.min(at, this.#followAt);
+    for (const runner of this.runners.values()) {
+      if (runner.lostAt !== undefined && runner.link !== 'up') at = Math.min(at, Math.max(runner.lostAt, ms + 250));
+      if (runner.blockedUntil > ms && this.waiting.count > 0) at = Math.min(at, runner.blockedUntil);
+      if (runner.granted > runner.attempts.size) at = Math.min(at, Math.max(runner.usedAt + limits.grantIdleMs, ms + 50));
+    }
+    return Math.max(at, ms + 1);
+  }
+
+  // --- the disk ----------------------------------------------------------------------------
+
+  /** What was not on disk is refused; the shell then starts a new state from the journal. */
+  #commitFailed(durable: number, problem: Problem): void {
+    this.#storeProblem = problem;
+    for (const task of this.tasks.values()) {
+      if (task.seq <= durable) continue;
+      this.#kill(task, 'refused');
+      const sent = currentAttempt(task) !== undefined;
+      const error = sent ? { ...problem, message: `${problem.message}; the task may have run` } : problem;
+      for (const client of this.#watchers.take(task.id)) this.#refuse(client, task.id, error);
+    }
+  }
+}
+
+const storyBytes = ({ accepted, ended }: Story): number => {
+  const size = (value: unknown) => (value instanceof Uint8Array ? value.length : 0);
+  return 500 + size(accepted.args) + size(accepted.kwargs) + size(ended.result) + (ended.stdout?.head.length ?? 0) + (ended.stdout?.tail.length ?? 0) + (ended.stderr?.head.length ?? 0) + (ended.stderr?.tail.length ?? 0);
+};
+
+const idConflict = (id: string): Problem => ({
+  code: 'id_conflict',
+  message: `the id ${id} belongs to another task: its program, function, arguments or options differ`,
+  hint: 'leave out --id, or choose another one',
+});
+
+const impossible = (why: string): Problem => ({ code: 'impossible', message: `no peer of this pool could ever run it: ${why}`, hint: 'start a peer that can, or change what the task asks for' });
+
+/** An ended task's story as its submitter gets it. */
+export function outcomeOf({ ended, receipt, queuedMs }: Story): Outcome {
+  return {
+    id: ended.id,
+    state: ended.state,
+    peer: ended.peer,
+    attempt: ended.attempt,
+    queued_ms: queuedMs,
+    run_ms: ended.runMs,
+    receipt,
+    ...(ended.result === undefined ? {} : { result: ended.result }),
+    ...(ended.error === undefined ? {} : { error: ended.error }),
+  };
+}

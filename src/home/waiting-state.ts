@@ -1,0 +1,93 @@
+/**
+ * The tasks that wait, in lines of equal needs.
+ *
+ * Invariant: a task is in the line named by `task.line` exactly while its state is `queued` and it is not
+ * waiting for the time of a retry. Entries of heaps that no longer fit this are skipped when they surface.
+ */
+import { Heap } from '../lib/heap.ts';
+import type { Need } from '../wire/messages.ts';
+import { firstOf, type Line, lineKey } from './placement-state.ts';
+import type { Task } from './task-state.ts';
+
+const sizeOf = (task: Task): number => {
+  const { args, kwargs } = task.accepted;
+  return (args instanceof Uint8Array ? args.length : 0) + (kwargs instanceof Uint8Array ? kwargs.length : 0);
+};
+
+export class Waiting {
+  readonly #lines = new Map<string, Line>();
+  #count = 0;
+  #bytes = 0;
+
+  /** Tasks in lines. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Inline bytes of their arguments. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  lines(): IterableIterator<Line> {
+    return this.#lines.values();
+  }
+
+  /** @param first puts it before others of the same order, because it was there before */
+  add(task: Task, first = false): Line {
+    const { language, options } = task.accepted;
+    const need: Need = options.memoryMb === undefined ? { language } : { language, memoryMb: options.memoryMb };
+    const confidential = options.confidential ?? false;
+    const key = lineKey(need, confidential, task.avoid);
+    let line = this.#lines.get(key);
+    if (line === undefined) {
+      line = { key, need, confidential, avoid: task.avoid, heap: new Heap(), waiting: 0 };
+      this.#lines.set(key, line);
+    }
+    task.line = key;
+    if (first) line.heap.pushFirst(task.order, task);
+    else line.heap.push(task.order, task);
+    line.waiting += 1;
+    this.#count += 1;
+    this.#bytes += sizeOf(task);
+    return line;
+  }
+
+  remove(task: Task): void {
+    const line = this.#lines.get(task.line);
+    if (line === undefined) return;
+    task.line = '';
+    line.waiting -= 1;
+    this.#count -= 1;
+    this.#bytes -= sizeOf(task);
+    if (line.waiting === 0) this.#lines.delete(line.key);
+  }
+
+  lineOf(task: Task): Line | undefined {
+    return this.#lines.get(task.line);
+  }
+
+  /** The line whose first task comes first, leaving out those in `blocked`. */
+  firstLine(blocked: ReadonlySet<Line>): { line: Line; task: Task } | undefined {
+    let best: { line: Line; task: Task } | undefined;
+    for (const line of this.#lines.values()) {
+      if (blocked.has(line)) continue;
+      const task = firstOf(line);
+      if (task !== undefined && (best === undefined || task.order < best.task.order)) best = { line, task };
+    }
+    return best;
+  }
+
+  /** What the tracker is asked for: waiting tasks by need. Confidential ones never leave this peer. */
+  demand(): { need: Need; count: number }[] {
+    const byNeed = new Map<string, { need: Need; count: number }>();
+    for (const line of this.#lines.values()) {
+      if (line.confidential) continue;
+      const key = lineKey(line.need, false, null);
+      const entry = byNeed.get(key);
+      if (entry === undefined) byNeed.set(key, { need: line.need, count: line.waiting });
+      else entry.count += line.waiting;
+    }
+    return [...byNeed.values()].slice(0, 64);
+  }
+}
