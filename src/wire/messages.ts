@@ -17,7 +17,7 @@ import { limits } from '../limits.ts';
 export const idSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 export const hashSchema = z.string().regex(/^[0-9a-f]{64}$/);
 export const peerNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/);
-const bytes = z.instanceof(Uint8Array);
+const bytes: z.ZodType<Uint8Array> = z.instanceof(Uint8Array);
 const count = z.number().int().nonnegative();
 const ms = z.number().nonnegative();
 const text = z.string().max(limits.frameBytesMax);

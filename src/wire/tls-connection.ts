@@ -1,0 +1,310 @@
+/**
+ * Links over TLS: who may have one, and how one is made from either side.
+ *
+ * Owns: handshakes, keys, limits before the handshake, the errors a person reads when a link cannot
+ * be made. Once made, a link is connection.ts over tls-transport.ts.
+ *
+ * Invariants
+ * 1. Identity is the key of the certificate, nothing else of it: chains, names, dates and what TLS
+ *    thinks of them are not read.
+ * 2. Every handshake is a full one. A resumed session proves no key now, so it is destroyed; and so
+ *    is a connection that speaks another protocol (ALPN).
+ * 3. Whoever has not completed a handshake and said something costs a bounded amount, for a bounded time.
+ * 4. Plain text gets no byte in answer.
+ */
+import { constants, X509Certificate } from 'node:crypto';
+import { createServer as createNetServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import * as tls from 'node:tls';
+import { causeText, PotluckError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { Link, type Connection } from './connection.ts';
+import { wireCounters } from './counters.ts';
+import { encode } from './framing.ts';
+import { keyIdOf, type LinkIdentity } from './key-id.ts';
+import { addressOf, TlsTransport } from './tls-transport.ts';
+
+/** Links between members of a pool. Joining a pool will have a name of its own on the same port. */
+export const MEMBER_PROTOCOL = 'potluck-member/1';
+
+/** The first byte of every TLS connection: a record that holds a handshake. */
+const TLS_HANDSHAKE = 0x16;
+/** What a refused stranger is told has this long to leave. */
+const REFUSAL_MS = 1_000;
+
+export interface ListenOptions {
+  host: string;
+  /** 0 takes a free one. */
+  port: number;
+  identity: LinkIdentity;
+  /** Whether the holder of this key may have a link. */
+  trust: (keyId: string) => boolean;
+  onConnection: (connection: Connection) => void;
+  /** Somebody was turned away: who, and why in a few words. */
+  onRefused?: (remote: string, why: string) => void;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** Takes no more; those that are not links yet are dropped. Links stay with their owners. */
+  close(): Promise<void>;
+}
+
+export interface DialOptions {
+  host: string;
+  port: number;
+  identity: LinkIdentity;
+  /** The key that must answer; without it, `trust` decides. */
+  expectKey?: string;
+  trust?: (keyId: string) => boolean;
+  timeoutMs: number;
+  /** The code of the error when nobody answers. */
+  unreachable?: 'peer_unreachable' | 'tracker_unreachable';
+}
+
+const tlsOptions = (identity: LinkIdentity) =>
+  ({
+    key: identity.keyPem,
+    cert: identity.certPem,
+    minVersion: 'TLSv1.3',
+    maxVersion: 'TLSv1.3',
+    secureOptions: constants.SSL_OP_NO_TICKET,
+  }) as const satisfies tls.SecureContextOptions;
+
+/** The key that the other side proved, or why the handshake does not count. */
+function provenKey(socket: tls.TLSSocket): { keyId: string } | { why: string } {
+  if (socket.isSessionReused()) return { why: 'a resumed session' };
+  if (socket.alpnProtocol !== MEMBER_PROTOCOL) return { why: 'another protocol' };
+  const certificate = socket.getPeerX509Certificate();
+  if (!(certificate instanceof X509Certificate)) return { why: 'no certificate' };
+  return { keyId: keyIdOf(certificate.publicKey) };
+}
+
+// --- listening -----------------------------------------------------------------------------
+
+/** Throws PotluckError `port_in_use`, `address_unusable`. */
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const door = new Door(options);
+  await door.open();
+  return door;
+}
+
+/** Somebody who has connected and not said anything as a member yet. */
+interface Newcomer {
+  raw: Socket;
+  address: string;
+  timer: ReturnType<typeof setTimeout>;
+}
+
+class Door implements Listener {
+  readonly host: string;
+  readonly #options: ListenOptions;
+  readonly #net: Server;
+  readonly #tls: tls.Server;
+  /** By remote address and port. */
+  readonly #newcomers = new Map<string, Newcomer>();
+  readonly #perAddress = new Map<string, number>();
+
+  constructor(options: ListenOptions) {
+    this.host = options.host;
+    this.#options = options;
+    this.#net = createNetServer({ noDelay: true }, (raw) => this.#arrive(raw));
+    this.#tls = tls.createServer(
+      { ...tlsOptions(options.identity), requestCert: true, rejectUnauthorized: false, ALPNProtocols: [MEMBER_PROTOCOL] },
+      (socket) => this.#shakenHands(socket),
+    );
+    this.#tls.on('tlsClientError', (error, socket) => {
+      this.#refused(socket, `handshake failed: ${error.message}`);
+      socket.destroy();
+    });
+  }
+
+  get port(): number {
+    return (this.#net.address() as AddressInfo | null)?.port ?? this.#options.port;
+  }
+
+  open(): Promise<void> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#net.once('error', (error) => reject(listenError(host, port, error)));
+      this.#net.listen({ host, port, exclusive: true }, () => {
+        this.#net.removeAllListeners('error');
+        // A connection that could not be accepted (too many open files) leaves the others alone.
+        this.#net.on('error', (error) => this.#options.onRefused?.('unknown', causeText(error)));
+        resolve();
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    this.#net.close();
+    for (const newcomer of this.#newcomers.values()) newcomer.raw.destroy();
+    return Promise.resolve();
+  }
+
+  /** Before the first byte: counts, sets the timer, and lets nothing but TLS through. */
+  #arrive(raw: Socket): void {
+    const address = raw.remoteAddress ?? 'unknown';
+    const others = this.#perAddress.get(address) ?? 0;
+    // Its error is followed by 'close', which is what counts here.
+    raw.on('error', () => {});
+    if (others >= limits.connectionsPerAddressMax || this.#newcomers.size >= limits.connectionsBeforeHelloMax) {
+      this.#refused(raw, 'too many at once');
+      raw.destroy();
+      return;
+    }
+    const remote = addressOf(raw);
+    const timer = setTimeout(() => raw.destroy(new Error(`said nothing for ${limits.helloMs} ms`)), limits.helloMs);
+    this.#newcomers.set(remote, { raw, address, timer });
+    this.#perAddress.set(address, others + 1);
+    raw.once('close', () => this.#welcomed(remote));
+    raw.once('data', (bytes: Buffer) => {
+      raw.pause();
+      if (bytes[0] !== TLS_HANDSHAKE) {
+        this.#refused(raw, 'plain text');
+        raw.destroy();
+        return;
+      }
+      raw.unshift(bytes);
+      this.#tls.emit('connection', raw);
+    });
+  }
+
+  /** No newcomer any more: it has said something, or it is gone. */
+  #welcomed(remote: string): void {
+    const newcomer = this.#newcomers.get(remote);
+    if (newcomer === undefined) return;
+    clearTimeout(newcomer.timer);
+    this.#newcomers.delete(remote);
+    const left = (this.#perAddress.get(newcomer.address) ?? 1) - 1;
+    if (left === 0) this.#perAddress.delete(newcomer.address);
+    else this.#perAddress.set(newcomer.address, left);
+  }
+
+  #shakenHands(socket: tls.TLSSocket): void {
+    const proof = provenKey(socket);
+    if ('why' in proof) {
+      this.#refused(socket, proof.why);
+      socket.destroy();
+      return;
+    }
+    if (!this.#options.trust(proof.keyId)) {
+      this.#refused(socket, `unknown key ${proof.keyId.slice(0, 12)}…`);
+      sendAway(socket);
+      return;
+    }
+    const remote = addressOf(socket);
+    const transport = new TlsTransport(socket, proof.keyId, () => this.#welcomed(remote));
+    this.#options.onConnection(new Link(transport).start());
+  }
+
+  #refused(socket: Socket, why: string): void {
+    wireCounters.refused++;
+    this.#options.onRefused?.(addressOf(socket), why);
+  }
+}
+
+/** Tells somebody whose key is unknown just that, so that a person can read it, and ends. */
+function sendAway(socket: tls.TLSSocket): void {
+  const error = new PotluckError('not_a_member', 'the other side does not know this key', {
+    why: 'it belongs to another pool',
+    fix: 'use the POTLUCK_HOME of that pool, or join it',
+  });
+  socket.on('error', () => socket.destroy());
+  socket.resume();
+  socket.end(encode({ kind: 'bye', error: error.toProblem() }));
+  setTimeout(() => socket.destroy(), REFUSAL_MS).unref();
+}
+
+function listenError(host: string, port: number, error: NodeJS.ErrnoException): PotluckError {
+  if (error.code === 'EADDRINUSE') {
+    return new PotluckError('port_in_use', `port ${port} of ${host} is taken`, {
+      why: 'another program listens there',
+      fix: 'use another port, or stop that program',
+      cause: error,
+    });
+  }
+  return new PotluckError('address_unusable', `cannot listen on ${host}:${port}`, {
+    why: causeText(error),
+    fix: 'use an address of this machine and a port above 1023',
+    cause: error,
+  });
+}
+
+// --- dialling ------------------------------------------------------------------------------
+
+/** Throws PotluckError `peer_unreachable` (or as asked), `not_a_member` if another key answers. */
+export function dial(options: DialOptions): Promise<Connection> {
+  const { host, port, timeoutMs } = options;
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect({
+      ...tlsOptions(options.identity),
+      host,
+      port,
+      // Names are not read, so none is asked for.
+      servername: '',
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ALPNProtocols: [MEMBER_PROTOCOL],
+    });
+    socket.setNoDelay(true);
+    const fail = (error: PotluckError) => {
+      clearTimeout(timer);
+      socket.destroy();
+      reject(error);
+    };
+    const timer = setTimeout(() => fail(unreachable(options, new Error(`no answer within ${timeoutMs} ms`))), timeoutMs);
+    const onError = (error: Error) => fail(unreachable(options, error));
+    const onClose = () => fail(unreachable(options, new Error('the connection was closed during the handshake')));
+    socket.on('error', onError);
+    socket.on('close', onClose);
+    socket.once('secureConnect', () => {
+      const refusal = refusalOf(socket, options);
+      if (refusal instanceof PotluckError) {
+        fail(refusal);
+        return;
+      }
+      clearTimeout(timer);
+      const link = new Link(new TlsTransport(socket, refusal.keyId)).start();
+      socket.off('error', onError);
+      socket.off('close', onClose);
+      resolve(link);
+    });
+  });
+}
+
+/** The key that answered, or the error if it is not one we want. */
+function refusalOf(socket: tls.TLSSocket, options: DialOptions): PotluckError | { keyId: string } {
+  const proof = provenKey(socket);
+  if ('why' in proof) return unreachable(options, new Error(`what answers there is no potluck: ${proof.why}`));
+  const { expectKey, trust } = options;
+  const trusted = expectKey === undefined ? trust?.(proof.keyId) === true : proof.keyId === expectKey;
+  if (trusted) return proof;
+  return new PotluckError('not_a_member', `who answers at ${options.host}:${options.port} is not a member of this pool`, {
+    why: expectKey === undefined ? 'its key is unknown here' : `its key is ${short(proof.keyId)}, expected was ${short(expectKey)}`,
+    fix: 'check the address, and that both sides use the same POTLUCK_HOME',
+  });
+}
+
+const short = (keyId: string): string => `${keyId.slice(0, 12)}…`;
+
+function unreachable({ host, port, unreachable: code = 'peer_unreachable' }: DialOptions, cause: Error): PotluckError {
+  const who = code === 'peer_unreachable' ? 'peer' : 'tracker';
+  return new PotluckError(code, `no ${who} answers at ${host}:${port}`, { why: reasonOf(cause), fix: `check that the ${who} is running, and its address`, cause });
+}
+
+const reasons: Record<string, string> = {
+  ECONNREFUSED: 'nothing listens on that port',
+  ENOTFOUND: 'that host name is unknown',
+  EAI_AGAIN: 'the host name could not be looked up',
+  EHOSTUNREACH: 'there is no way to that host',
+  ENETUNREACH: 'there is no way to that network',
+  ECONNRESET: 'the connection was broken off',
+  EPROTO: 'what answers there does not speak TLS',
+  ERR_SSL_WRONG_VERSION_NUMBER: 'what answers there does not speak TLS',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'what answers there does not speak TLS',
+};
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  return (error.code !== undefined ? reasons[error.code] : undefined) ?? causeText(error);
+}
