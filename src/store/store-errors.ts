@@ -45,12 +45,18 @@ export class JournalFailed extends PotluckError {
   override name = 'JournalFailed';
 
   constructor(directory: string, cause: unknown) {
-    const full = isDiskFull(cause);
-    super(full ? 'store_full' : 'store_failed', `the journal in ${directory} could not be kept`, {
-      why: causeText(cause),
-      fix: full ? 'free some space on that disk' : 'check the disk',
-      cause,
-    });
+    super(diskCode(cause), `the journal in ${directory} could not be written`, diskDetails(cause));
+  }
+}
+
+/** A large value could not be kept. Trying again is safe. */
+export class BlobFailed extends PotluckError {
+  override name = 'BlobFailed';
+  readonly hash: string;
+
+  constructor(hash: string, cause: unknown) {
+    super(diskCode(cause), `the value ${hash} could not be written`, diskDetails(cause));
+    this.hash = hash;
   }
 }
 
@@ -91,6 +97,15 @@ export class HistoryUnavailable extends Error {
   constructor(cause: unknown) {
     super(`history cannot be searched: ${causeText(cause)}`, { cause });
   }
+}
+
+function diskCode(cause: unknown): 'store_full' | 'store_failed' {
+  return isDiskFull(cause) ? 'store_full' : 'store_failed';
+}
+
+function diskDetails(cause: unknown): { why: string; fix: string; cause: unknown } {
+  const fix = isDiskFull(cause) ? 'free some space on that disk' : 'check that disk';
+  return { why: causeText(cause), fix, cause };
 }
 
 function isDiskFull(cause: unknown): boolean {
