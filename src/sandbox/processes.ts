@@ -1,0 +1,98 @@
+/**
+ * What processes there are, and ending some of them, where no cgroup tells. Reads /proc on
+ * Linux and asks `ps` elsewhere.
+ */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Resident pages in /proc are of this size on every Linux that Node supports but some ARM ones. */
+const PAGE_BYTES = 4096;
+
+export interface ProcessRow {
+  pid: number;
+  parent: number;
+  /** The session, or where that is not told the process group. */
+  session: number;
+  rssBytes: number;
+  zombie: boolean;
+}
+
+export function listProcesses(): ProcessRow[] {
+  return process.platform === 'linux' ? fromProc() : fromPs();
+}
+
+function fromProc(): ProcessRow[] {
+  const rows: ProcessRow[] = [];
+  for (const name of readdirSync('/proc')) {
+    const row = /^\d+$/.test(name) ? readRow(Number(name)) : null;
+    if (row !== null) rows.push(row);
+  }
+  return rows;
+}
+
+/** One process; null when it ended. */
+export function readRow(pid: number): ProcessRow | null {
+  const stat = readIfThere(`/proc/${pid}/stat`);
+  if (stat === null) return null;
+  // The command's name stands in parentheses and may hold anything, parentheses too.
+  const fields = stat.toString('latin1').slice(stat.lastIndexOf(')') + 2).split(' ');
+  return {
+    pid,
+    parent: Number(fields[1]),
+    session: Number(fields[3]),
+    rssBytes: Number(fields[21]) * PAGE_BYTES,
+    zombie: fields[0] === 'Z' || fields[0] === 'X',
+  };
+}
+
+function fromPs(): ProcessRow[] {
+  const table = execFileSync('ps', ['-axo', 'pid=,ppid=,pgid=,rss=,stat='], { encoding: 'utf8' });
+  return table.split('\n').flatMap((line) => {
+    const [pid, parent, session, rssKb, state] = line.trim().split(/\s+/);
+    if (pid === undefined || state === undefined) return [];
+    const rssBytes = Number(rssKb) * 1024;
+    return [{ pid: Number(pid), parent: Number(parent), session: Number(session), rssBytes, zombie: state.startsWith('Z') }];
+  });
+}
+
+/** The living among `root`, its descendants, its session and, on Linux, those that carry `marker`. */
+export function family(rows: ProcessRow[], root: number, marker: string | null): ProcessRow[] {
+  const members = new Set([root]);
+  for (const row of rows) {
+    if (row.session === root || (marker !== null && carries(row.pid, marker))) members.add(row.pid);
+  }
+  for (let before = 0; before !== members.size; ) {
+    before = members.size;
+    for (const row of rows) if (members.has(row.parent)) members.add(row.pid);
+  }
+  return rows.filter((row) => members.has(row.pid) && !row.zombie && row.pid !== process.pid);
+}
+
+function carries(pid: number, marker: string): boolean {
+  return readIfThere(`/proc/${pid}/environ`)?.includes(marker) ?? false;
+}
+
+/** False when there is no such process any more. */
+export function signal(pid: number, name: 'SIGKILL' | 'SIGSTOP'): boolean {
+  try {
+    process.kill(pid, name);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ESRCH' || codeOf(error) === 'EPERM') return false;
+    throw error;
+  }
+}
+
+/** A file under /proc or a cgroup; null when what it tells about is gone or not ours to see. */
+export function readIfThere(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENODEV'].includes(codeOf(error))) return null;
+    throw error;
+  }
+}
+
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}

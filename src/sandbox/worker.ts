@@ -1,0 +1,380 @@
+/**
+ * One worker, from its start to the moment when nothing of it is left.
+ *
+ * Owns the process, its three channels, its enclosure and its folder. Its neighbours:
+ * frames.ts knows the bytes, output.ts whose output is whose, enclosure.ts how all of a
+ * worker is killed, workers.ts which workers there are.
+ *
+ * Invariants
+ *  1. Answers are reported in the order of the jobs, each after its output.
+ *  2. `gone` is the last event, and comes only when no process of the worker is alive.
+ *  3. After `kill` there are output and `gone`, nothing else.
+ */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CONTROL_CLOSED, describeDeath } from './deaths.ts';
+import type { Enclosure } from './enclosure.ts';
+import { FrameReader, jobFrame, settingsFrame } from './frames.ts';
+import type { Answer, GuestFrame } from './frames.ts';
+import { OutputStream } from './output.ts';
+import { HeldPrograms } from './programs.ts';
+import type { SpawnPlan } from './spawn-plan.ts';
+import { TOKENS_MAX, Tokens } from './tokens.ts';
+import type { Job, JobError, Language, WorkerEvent, WorkerSpec } from './types.ts';
+
+/** The mark is in the pipe before the answer is sent; only a task that moved its descriptors delays it. */
+const MARK_WAIT_MS = 100;
+/** A worker's pipes end with its last process; longer means that somebody else holds them. */
+const DRAIN_WAIT_MS = 250;
+/** A channel that ended is followed at once by the exit, unless the task closed it. */
+const EXIT_AFTER_CHANNEL_MS = 50;
+/** An interpreter on a machine that is short of everything may take seconds. */
+const START_WAIT_MS = 30_000;
+const KILL_AGAIN_MS_MAX = 50;
+const KEPT_STDERR_CHARS = 2048;
+
+/** How many jobs a worker may be given at once: those beyond the first can be taken back. */
+export function aheadMax(language: Language): number {
+  return language === 'python' ? TOKENS_MAX : 1;
+}
+
+export interface WorkerOptions {
+  spec: WorkerSpec;
+  scratch: string;
+  plan: SpawnPlan;
+  enclosure: Enclosure;
+  onEvent: (event: WorkerEvent) => void;
+  monotonicNs: () => bigint;
+}
+
+interface Outstanding {
+  job: number;
+  recallable: boolean;
+}
+
+type Ending = { cause: 'died' } | { cause: 'killed' } | { cause: 'memory' } | { cause: 'broken'; why: string };
+
+export class Worker {
+  readonly spec: WorkerSpec;
+  readonly enclosure: Enclosure;
+  jobsRun = 0;
+  readonly startedNs: bigint;
+  private readonly options: WorkerOptions;
+  private readonly mark = Buffer.from(`\0${randomBytes(16).toString('hex')}`, 'latin1');
+  private readonly programs = new HeldPrograms();
+  private readonly reader: FrameReader;
+  private readonly streams: { stdout: OutputStream; stderr: OutputStream };
+  private child: ChildProcess | null = null;
+  private control: Socket | null = null;
+  private tokens: Tokens | null = null;
+  private ready = false;
+  private corked = false;
+  /** Fed before the guest was ready. */
+  private waiting: Job[] = [];
+  private outstanding: Outstanding[] = [];
+  /** Answers that wait for their output, or behind one that does. */
+  private answers: Answer[] = [];
+  private markTimer: NodeJS.Timeout | null = null;
+  private startTimer: NodeJS.Timeout | null = null;
+  private lastJob = 0;
+  private stderrTail = '';
+  private ending: Ending | null = null;
+  private exit: { code: number | null; signal: string | null } | null = null;
+
+  constructor(options: WorkerOptions) {
+    this.options = options;
+    this.spec = options.spec;
+    this.enclosure = options.enclosure;
+    this.startedNs = options.monotonicNs();
+    this.reader = new FrameReader((frame) => this.onFrame(frame));
+    this.streams = { stdout: this.outputStream('stdout'), stderr: this.outputStream('stderr') };
+  }
+
+  get pid(): number | null {
+    return this.child?.pid ?? null;
+  }
+
+  get busy(): boolean {
+    return this.outstanding.length + this.waiting.length > 0;
+  }
+
+  start(): void {
+    const { plan, spec, scratch } = this.options;
+    const child = spawn(plan.command, plan.args, plan.options);
+    this.child = child;
+    child.on('error', (error) => this.end({ cause: 'broken', why: `the worker cannot be started: ${error.message}` }));
+    child.on('exit', (code, signal) => {
+      this.exit = { code, signal };
+      this.end({ cause: 'died' });
+    });
+    if (child.pid === undefined) return;
+    this.enclosure.enter(child.pid);
+    this.attach(child.stdout, (chunk) => this.streams.stdout.push(chunk));
+    this.attach(child.stderr, (chunk) => this.streams.stderr.push(chunk));
+    this.control = child.stdio[3] as Socket;
+    this.attach(this.control, (chunk) => this.onControl(chunk));
+    this.control.on('end', () => void this.onControlEnd());
+    this.control.write(
+      settingsFrame({
+        mark: this.mark.toString('latin1'),
+        tokens: join(scratch, 'tokens'),
+        name: spec.name,
+        memoryMb: spec.memoryMb,
+        processCount: this.enclosure.processCountFd !== null,
+      }),
+    );
+    const late = `the worker did not start within ${START_WAIT_MS / 1000} s`;
+    this.startTimer = setTimeout(() => this.end({ cause: 'broken', why: late }), START_WAIT_MS);
+  }
+
+  /** @throws RangeError when that is more than `aheadMax` allows, or the numbers do not increase */
+  feed(jobs: Job[]): void {
+    const fed = this.outstanding.length + this.waiting.length + jobs.length;
+    if (fed > aheadMax(this.spec.language)) throw new RangeError(`${fed} jobs at once in worker ${this.spec.worker}`);
+    for (const job of jobs) {
+      if (job.job <= this.lastJob) throw new RangeError(`job ${job.job} after ${this.lastJob}`);
+      this.lastJob = job.job;
+    }
+    this.waiting.push(...jobs);
+    if (this.ready) this.sendWaiting();
+  }
+
+  /** The jobs that had not started and now never will. */
+  takeBack(): number[] {
+    const unsent = this.waiting.map((job) => job.job);
+    this.waiting = [];
+    const taken = this.ending === null ? (this.tokens?.takeAll() ?? []) : [];
+    const gone = new Set(taken);
+    this.outstanding = this.outstanding.filter((entry) => !gone.has(entry.job));
+    return [...taken, ...unsent];
+  }
+
+  kill(): void {
+    this.end({ cause: 'killed' });
+  }
+
+  /** Called every now and then, and before answers, for workers with a limit that the kernel keeps. */
+  checkMemory(): boolean {
+    if (this.spec.memoryMb === null || this.ending !== null || this.enclosure.outOfMemoryKills() === 0) return false;
+    this.overMemory();
+    return true;
+  }
+
+  overMemory(): void {
+    this.end({ cause: 'memory' });
+  }
+
+  overProcesses(limit: number): void {
+    this.end({ cause: 'broken', why: `the task started more than ${limit} processes` });
+  }
+
+  // --- what the guest sends -----------------------------------------------------------
+
+  private attach(stream: Readable | null, onData: (chunk: Buffer) => void): void {
+    stream?.on('data', onData);
+    // A reset means that the process died: its exit tells the rest.
+    stream?.on('error', () => undefined);
+  }
+
+  private onControl(chunk: Buffer): void {
+    if (this.ending?.cause === 'killed') return;
+    try {
+      this.reader.push(chunk);
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      this.end({ cause: 'broken', why: `the task wrote into the descriptor by which its worker answers (${what})` });
+    }
+  }
+
+  private async onControlEnd(): Promise<void> {
+    await delay(EXIT_AFTER_CHANNEL_MS);
+    if (this.exit === null) this.end({ cause: 'broken', why: CONTROL_CLOSED });
+  }
+
+  private onFrame(frame: GuestFrame): void {
+    if (frame.kind !== 'ready') {
+      this.answers.push(frame);
+      this.deliver();
+      return;
+    }
+    if (this.startTimer !== null) clearTimeout(this.startTimer);
+    this.startTimer = null;
+    if (this.spec.language === 'python') this.tokens = new Tokens(join(this.options.scratch, 'tokens'));
+    this.ready = true;
+    this.emit({ type: 'ready', worker: this.spec.worker, pid: frame.pid, version: frame.version });
+    this.sendWaiting();
+  }
+
+  // --- feeding ------------------------------------------------------------------------
+
+  private sendWaiting(): void {
+    if (this.waiting.length === 0 || this.ending !== null) return;
+    const jobs = this.waiting;
+    this.waiting = [];
+    const first = this.outstanding.length === 0 ? 1 : 0;
+    if (jobs.length > first) this.tokens?.give(jobs.slice(first).map((job) => job.job));
+    jobs.forEach((job, index) => {
+      const recallable = index >= first;
+      for (const frame of this.programs.framesFor(job)) this.write(frame);
+      this.write(jobFrame(job, recallable));
+      this.outstanding.push({ job: job.job, recallable });
+    });
+  }
+
+  /** All that is written in one turn of the event loop leaves in one system call. */
+  private write(bytes: Uint8Array): void {
+    const { control } = this;
+    if (control === null) return;
+    if (!this.corked) {
+      this.corked = true;
+      control.cork();
+      process.nextTick(() => {
+        this.corked = false;
+        control.uncork();
+      });
+    }
+    control.write(bytes);
+  }
+
+  // --- output and answers -------------------------------------------------------------
+
+  private outputStream(stream: 'stdout' | 'stderr'): OutputStream {
+    return new OutputStream({
+      mark: this.mark,
+      monotonicNs: this.options.monotonicNs,
+      current: () => ({ job: this.outstanding[0]?.job ?? this.lastJob, outstanding: this.outstanding.length }),
+      onMark: () => this.deliver(),
+      emit: (job, data) => {
+        if (stream === 'stderr') this.keepTail(data);
+        this.emit({ type: 'output', worker: this.spec.worker, job, stream, data });
+      },
+    });
+  }
+
+  private deliver(): void {
+    for (;;) {
+      const answer = this.answers[0];
+      if (answer === undefined) return;
+      if (this.outstanding[0]?.job !== answer.job) {
+        this.answers = [];
+        this.end({ cause: 'broken', why: `the worker answered job ${answer.job}, which it was not running` });
+        return;
+      }
+      if (!this.outputIsHere(answer)) {
+        this.markTimer ??= setTimeout(() => this.deliverLate(answer), MARK_WAIT_MS);
+        return;
+      }
+      this.report(answer);
+    }
+  }
+
+  private outputIsHere(answer: Answer): boolean {
+    const { stdout, stderr } = this.streams;
+    return (!answer.marked.stdout || stdout.marked >= answer.job) && (!answer.marked.stderr || stderr.marked >= answer.job);
+  }
+
+  private deliverLate(answer: Answer): void {
+    this.markTimer = null;
+    if (this.answers[0] !== answer) return;
+    this.streams.stdout.releaseAll(answer.job);
+    this.streams.stderr.releaseAll(answer.job);
+    this.report(answer);
+    this.deliver();
+  }
+
+  private report(answer: Answer): void {
+    if (this.checkMemory()) return;
+    if (this.markTimer !== null) clearTimeout(this.markTimer);
+    this.markTimer = null;
+    const { job, runUs, leftovers } = answer;
+    this.streams.stdout.release(job, answer.drainedNs, answer.marked.stdout);
+    this.streams.stderr.release(job, answer.drainedNs, answer.marked.stderr);
+    this.answers.shift();
+    this.outstanding.shift();
+    this.jobsRun += 1;
+    const { worker } = this.spec;
+    if (answer.kind === 'result') this.emit({ type: 'result', worker, job, runUs, result: answer.body, leftovers });
+    else this.emit({ type: 'failed', worker, job, runUs, error: parseError(answer.body), leftovers });
+  }
+
+  private keepTail(data: Uint8Array): void {
+    if (this.spec.language === 'python') return;
+    this.stderrTail = (this.stderrTail + Buffer.from(data).toString('latin1')).slice(-KEPT_STDERR_CHARS);
+  }
+
+  // --- the end ------------------------------------------------------------------------
+
+  private end(ending: Ending): void {
+    if (this.ending !== null) {
+      // Being killed outranks what was about to be reported.
+      if (ending.cause === 'killed') this.ending = ending;
+      return;
+    }
+    this.ending = ending;
+    if (this.startTimer !== null) clearTimeout(this.startTimer);
+    void this.finish();
+  }
+
+  private async finish(): Promise<void> {
+    const { child, enclosure } = this;
+    const closed = child === null || child.pid === undefined ? Promise.resolve() : once(child, 'close').then(() => undefined);
+    for (let wait = 1; !enclosure.killAll() || this.isRunning(); wait *= 2) {
+      await delay(Math.min(wait, KILL_AGAIN_MS_MAX));
+    }
+    await Promise.race([closed, delay(DRAIN_WAIT_MS)]);
+    if (this.markTimer !== null) clearTimeout(this.markTimer);
+    this.tokens?.close();
+    this.streams.stdout.releaseAll(this.outstanding[0]?.job ?? this.lastJob);
+    this.streams.stderr.releaseAll(this.outstanding[0]?.job ?? this.lastJob);
+    child?.stdout?.destroy();
+    child?.stderr?.destroy();
+    this.control?.destroy();
+    const last = this.exited();
+    enclosure.remove();
+    if (last !== null) this.emit(last);
+    await rm(this.options.scratch, { recursive: true, force: true });
+    this.emit({ type: 'gone', worker: this.spec.worker });
+  }
+
+  private isRunning(): boolean {
+    return this.pid !== null && this.exit === null;
+  }
+
+  private exited(): WorkerEvent | null {
+    const ending = this.ending ?? { cause: 'died' };
+    if (ending.cause === 'killed') return null;
+    const { spec, exit, outstanding, waiting } = this;
+    const unanswered = [...outstanding.map((entry) => entry.job), ...waiting.map((job) => job.job)];
+    const outOfMemory = this.outOfMemory(ending);
+    const code = exit?.code ?? null;
+    const signal = exit?.signal ?? null;
+    const why =
+      ending.cause === 'broken'
+        ? ending.why
+        : describeDeath({ language: spec.language, code, signal, outOfMemory, busy: outstanding.length > 0 });
+    return { type: 'exited', worker: spec.worker, code, signal, outOfMemory, unanswered, why };
+  }
+
+  private outOfMemory(ending: Ending): { limitMb: number } | null {
+    const { memoryMb } = this.spec;
+    if (memoryMb === null) return null;
+    const heap = this.exit?.signal === 'SIGABRT' && this.stderrTail.includes('heap out of memory');
+    const over = ending.cause === 'memory' || heap || this.enclosure.outOfMemoryKills() > 0;
+    return over ? { limitMb: memoryMb } : null;
+  }
+
+  private emit(event: WorkerEvent): void {
+    this.options.onEvent(event);
+  }
+}
+
+function parseError(body: Uint8Array): JobError {
+  return JSON.parse(Buffer.from(body).toString('utf8')) as JobError;
+}

@@ -1,0 +1,207 @@
+/**
+ * All workers of one peer: which there are, under which limits, and that none outlives it.
+ *
+ * Its user decides what runs where; worker.ts owns each worker's life. This file owns what
+ * they share: the peer's cgroup, the marker in their environment, the keeper, the watchdog,
+ * and the folder in which they have theirs.
+ *
+ * Invariants
+ *  1. A worker that was spawned is in `workers` until its `gone` was reported.
+ *  2. What an earlier peer left under the same folder is dead before the first spawn.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Cgroup, foldersOf, makeParent, placeBelow } from './cgroup.ts';
+import type { CgroupPlace } from './cgroup.ts';
+import { ProcessTree } from './enclosure.ts';
+import type { Enclosure } from './enclosure.ts';
+import type { Interpreter } from './interpreters.ts';
+import { Keeper } from './keeper.ts';
+import type { LevelProbe } from './levels.ts';
+import { codeOf, listProcesses, readRow } from './processes.ts';
+import { MARKER_VARIABLE, spawnPlan } from './spawn-plan.ts';
+import { killMarked, removeGroups } from './stale.ts';
+import type { Job, Language, WorkerEvent, WorkerProcess, WorkerSpec } from './types.ts';
+import { Worker } from './worker.ts';
+
+/** Memory grows by some GB/s at most; a machine with 1 GB to spare survives this long. */
+const WATCH_EVERY_MS = 150;
+/** As in a cgroup. */
+const PROCESSES_MAX = 4096;
+/** What of an earlier peer does not die within this is held by the kernel. */
+const STALE_LOOKS_MAX = 200;
+
+export interface WorkersOptions {
+  /** A folder for this alone: what is in it at the start is removed. */
+  scratchRoot: string;
+  interpreters: Partial<Record<Language, Interpreter>>;
+  /** Where guest.py and guest.mjs are. */
+  guestsFolder: string;
+  level: LevelProbe;
+  /** Called synchronously; must not throw. */
+  onEvent: (event: WorkerEvent) => void;
+}
+
+export class Workers {
+  private readonly options: WorkersOptions;
+  private readonly marker = randomBytes(12).toString('hex');
+  private readonly place: CgroupPlace | null;
+  private readonly keeper: Keeper;
+  private readonly workers = new Map<string, Worker>();
+  private readonly idle: (() => void)[] = [];
+  private watchdog: NodeJS.Timeout | null = null;
+  private spawned = 0;
+
+  constructor(options: WorkersOptions) {
+    this.options = options;
+    const { cgroup } = options.level;
+    this.place = cgroup === null ? null : placeBelow(cgroup, `potluck-${this.marker}`);
+    this.keeper = new Keeper(`${MARKER_VARIABLE}=${this.marker}`, this.place === null ? [] : foldersOf(this.place));
+  }
+
+  /** @throws when the folder or the cgroup cannot be made */
+  async start(): Promise<void> {
+    const { scratchRoot } = this.options;
+    await endEarlier(scratchRoot);
+    await rm(scratchRoot, { recursive: true, force: true });
+    await mkdir(scratchRoot, { recursive: true, mode: 0o700 });
+    const record: EarlierPeer = { marker: this.marker, place: this.place };
+    await writeFile(join(scratchRoot, RECORD_FILE), JSON.stringify(record), { mode: 0o600 });
+    if (this.place !== null) makeParent(this.place);
+    this.keeper.start();
+    this.watchdog = setInterval(() => this.watch(), WATCH_EVERY_MS);
+    this.watchdog.unref();
+  }
+
+  /** Kills all workers, and returns when all are gone. */
+  async stop(): Promise<void> {
+    if (this.watchdog !== null) clearInterval(this.watchdog);
+    for (const worker of this.workers.values()) worker.kill();
+    if (this.workers.size > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
+    if (this.place !== null) await removeGroups(this.place);
+    await this.keeper.stop();
+    await rm(this.options.scratchRoot, { recursive: true, force: true });
+  }
+
+  /** @throws RangeError when the peer has no interpreter for the language, or the name is taken */
+  spawn(spec: WorkerSpec): void {
+    const interpreter = this.options.interpreters[spec.language];
+    if (interpreter === undefined) throw new RangeError(`no interpreter for ${spec.language}`);
+    if (this.workers.has(spec.worker)) throw new RangeError(`worker ${spec.worker} exists`);
+    const number = ++this.spawned;
+    const scratch = join(this.options.scratchRoot, String(number));
+    mkdirSync(scratch, { mode: 0o700 });
+    const marker = `${this.marker}.${number}.`;
+    const enclosure = this.enclose(number, marker, spec);
+    const plan = spawnPlan({
+      spec,
+      interpreter,
+      scratch,
+      marker,
+      guestsFolder: this.options.guestsFolder,
+      processCountFd: enclosure.processCountFd,
+    });
+    const worker = new Worker({
+      spec,
+      scratch,
+      plan,
+      enclosure,
+      onEvent: (event) => this.onEvent(event),
+      monotonicNs: () => process.hrtime.bigint(),
+    });
+    this.workers.set(spec.worker, worker);
+    worker.start();
+    if (worker.pid !== null && this.place === null) this.keeper.add(worker.pid);
+  }
+
+  /** @throws RangeError when there is no such worker, or it may not be given that many */
+  feed(worker: string, jobs: Job[]): void {
+    this.get(worker).feed(jobs);
+  }
+
+  /** The jobs fed ahead that had not started: they never will. */
+  takeBack(worker: string): number[] {
+    return this.workers.get(worker)?.takeBack() ?? [];
+  }
+
+  /** Reported by `gone`. A worker that is unknown is gone already. */
+  kill(worker: string): void {
+    this.workers.get(worker)?.kill();
+  }
+
+  list(): WorkerProcess[] {
+    const now = process.hrtime.bigint();
+    return [...this.workers.values()].map((worker) => ({
+      worker: worker.spec.worker,
+      language: worker.spec.language,
+      pid: worker.pid,
+      ageMs: Number((now - worker.startedNs) / 1_000_000n),
+      jobsRun: worker.jobsRun,
+      busy: worker.busy,
+      rssBytes: worker.pid === null || process.platform !== 'linux' ? null : (readRow(worker.pid)?.rssBytes ?? null),
+    }));
+  }
+
+  private get(name: string): Worker {
+    const worker = this.workers.get(name);
+    if (worker === undefined) throw new RangeError(`no worker ${name}`);
+    return worker;
+  }
+
+  private enclose(number: number, marker: string, spec: WorkerSpec): Enclosure {
+    if (this.place === null) return new ProcessTree(`${MARKER_VARIABLE}=${marker}`);
+    return Cgroup.make(placeBelow(this.place, `worker-${number}`), spec.memoryMb);
+  }
+
+  private onEvent(event: WorkerEvent): void {
+    if (event.type === 'gone') {
+      const pid = this.workers.get(event.worker)?.pid ?? null;
+      if (pid !== null && this.place === null) this.keeper.remove(pid);
+      this.workers.delete(event.worker);
+    }
+    this.options.onEvent(event);
+    if (this.workers.size === 0) for (const resolve of this.idle.splice(0)) resolve();
+  }
+
+  /** One look for all workers. */
+  private watch(): void {
+    const trees: { worker: Worker; tree: ProcessTree }[] = [];
+    for (const worker of this.workers.values()) {
+      if (worker.enclosure instanceof ProcessTree) trees.push({ worker, tree: worker.enclosure });
+      else worker.checkMemory();
+    }
+    if (trees.length === 0) return;
+    const rows = listProcesses();
+    for (const { worker, tree } of trees) {
+      const members = tree.members(rows);
+      const limitMb = worker.spec.memoryMb;
+      const used = members.reduce((sum, row) => sum + row.rssBytes, 0);
+      if (limitMb !== null && used > limitMb * 1024 * 1024) worker.overMemory();
+      else if (members.length > PROCESSES_MAX) worker.overProcesses(PROCESSES_MAX);
+    }
+  }
+}
+
+const RECORD_FILE = 'workers.json';
+
+interface EarlierPeer {
+  marker: string;
+  place: CgroupPlace | null;
+}
+
+/** Ends what the peer that used this folder before left running; none is alive by now. */
+async function endEarlier(scratchRoot: string): Promise<void> {
+  let text: string;
+  try {
+    text = await readFile(join(scratchRoot, RECORD_FILE), 'utf8');
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
+  const { marker, place } = JSON.parse(text) as EarlierPeer;
+  if (place !== null) await removeGroups(place);
+  for (let look = 0; look < STALE_LOOKS_MAX && !killMarked(`${MARKER_VARIABLE}=${marker}.`); look++) await delay(5);
+}

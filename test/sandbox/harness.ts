@@ -1,0 +1,170 @@
+/**
+ * Workers under test: real interpreters, events kept, waits with a deadline.
+ */
+import { createHash } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
+import { probeLevel } from '../../src/sandbox/levels.ts';
+import type { LevelProbe } from '../../src/sandbox/levels.ts';
+import type { Job, JobFailed, JobResult, Language, WorkerEvent, WorkerExited } from '../../src/sandbox/types.ts';
+import { Workers } from '../../src/sandbox/workers.ts';
+
+export const guestsFolder = fileURLToPath(new URL('../../src/sandbox/guests', import.meta.url));
+const DEADLINE_MS = 20_000;
+
+export type Ending = JobResult | JobFailed | WorkerExited;
+
+export interface RunOptions {
+  function?: string;
+  args?: string;
+  kwargs?: string;
+}
+
+/** What came of one job: how it ended and what it wrote. */
+export interface Ran {
+  ending: Ending;
+  stdout: string;
+  stderr: string;
+}
+
+export class Bench {
+  readonly events: WorkerEvent[] = [];
+  readonly scratchRoot: string;
+  readonly folder: string;
+  readonly workers: Workers;
+  private readonly listeners = new Set<() => void>();
+  private readonly jobs = new Map<string, number>();
+
+  private constructor(folder: string, make: (onEvent: (event: WorkerEvent) => void, scratchRoot: string) => Workers) {
+    this.folder = folder;
+    this.scratchRoot = join(folder, 'scratch');
+    this.workers = make((event) => this.onEvent(event), this.scratchRoot);
+  }
+
+  static async start(level?: LevelProbe): Promise<Bench> {
+    const python = await probeInterpreter('python');
+    const javascript = await probeInterpreter('javascript');
+    const probed = level ?? (await probeLevel());
+    const bench = new Bench(
+      mkdtempSync(join(tmpdir(), 'potluck-sandbox-')),
+      (onEvent, scratchRoot) =>
+        new Workers({ scratchRoot, interpreters: { python, javascript }, guestsFolder, level: probed, onEvent }),
+    );
+    await bench.workers.start();
+    return bench;
+  }
+
+  async stop(): Promise<void> {
+    await this.workers.stop();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  spawn(worker: string, language: Language = 'python', memoryMb: number | null = null): string {
+    this.workers.spawn({ worker, language, memoryMb, name: 'attic' });
+    return worker;
+  }
+
+  job(worker: string, program: string, options: RunOptions = {}): Job {
+    const job = (this.jobs.get(worker) ?? 0) + 1;
+    this.jobs.set(worker, job);
+    return {
+      job,
+      programHash: createHash('sha256').update(program).digest('hex'),
+      source: Buffer.from(program),
+      function: options.function ?? 'main',
+      args: Buffer.from(options.args ?? '[]'),
+      kwargs: options.kwargs === undefined ? null : Buffer.from(options.kwargs),
+    };
+  }
+
+  /** Feeds one job and waits for its end. */
+  async run(worker: string, program: string, options: RunOptions = {}): Promise<Ran> {
+    const job = this.job(worker, program, options);
+    this.workers.feed(worker, [job]);
+    return await this.ended(worker, job.job);
+  }
+
+  async ended(worker: string, job: number): Promise<Ran> {
+    const ending = await this.find(
+      (event): event is Ending =>
+        event.type !== 'gone' &&
+        event.worker === worker &&
+        (((event.type === 'result' || event.type === 'failed') && event.job === job) ||
+          (event.type === 'exited' && event.unanswered.includes(job))),
+    );
+    return { ending, stdout: this.output(worker, job, 'stdout'), stderr: this.output(worker, job, 'stderr') };
+  }
+
+  output(worker: string, job: number, stream: 'stdout' | 'stderr'): string {
+    const parts = this.events.flatMap((event) =>
+      event.type === 'output' && event.worker === worker && event.job === job && event.stream === stream ? [event.data] : [],
+    );
+    return Buffer.concat(parts).toString('utf8');
+  }
+
+  async gone(worker: string): Promise<void> {
+    await this.find((event): event is WorkerEvent => event.type === 'gone' && event.worker === worker);
+  }
+
+  async ready(worker: string): Promise<void> {
+    await this.find((event): event is WorkerEvent => event.type === 'ready' && event.worker === worker);
+  }
+
+  async find<T extends WorkerEvent>(wanted: (event: WorkerEvent) => event is T): Promise<T> {
+    return await new Promise<T>((resolve, reject) => {
+      const look = (): void => {
+        const found = this.events.find(wanted);
+        if (found === undefined) return;
+        done();
+        resolve(found);
+      };
+      const timer = setTimeout(() => {
+        done();
+        reject(new Error(`nothing came within ${DEADLINE_MS} ms; last: ${JSON.stringify(this.events.slice(-3)).slice(0, 1000)}`));
+      }, DEADLINE_MS);
+      const done = (): void => {
+        clearTimeout(timer);
+        this.listeners.delete(look);
+      };
+      this.listeners.add(look);
+      look();
+    });
+  }
+
+  private onEvent(event: WorkerEvent): void {
+    this.events.push(event);
+    for (const listener of this.listeners) listener();
+  }
+}
+
+/** The result's JSON text. */
+export function resultText(ran: Ran): string {
+  if (ran.ending.type !== 'result') throw new Error(`no result: ${JSON.stringify(ran.ending)}`);
+  return Buffer.from(ran.ending.result).toString('utf8');
+}
+
+export function failure(ran: Ran): JobFailed['error'] {
+  if (ran.ending.type !== 'failed') throw new Error(`no failure: ${JSON.stringify(ran.ending).slice(0, 500)}`);
+  return ran.ending.error;
+}
+
+export function death(ran: Ran): WorkerExited {
+  if (ran.ending.type !== 'exited') throw new Error(`no death: ${JSON.stringify(ran.ending).slice(0, 500)}`);
+  return ran.ending;
+}
+
+/** Waits until it holds. */
+export async function eventually(holds: () => boolean, what: string, withinMs = DEADLINE_MS): Promise<void> {
+  const deadline = performance.now() + withinMs;
+  while (!holds()) {
+    if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  return existsSync(`/proc/${pid}/stat`);
+}
