@@ -65,7 +65,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #grantSeen = 0;
   #demandDirty = false;
   #demandAt = -Infinity;
-  #demandEmpty = true;
+  #demanded = 0;
+  #holdsNothing = true;
   #followAt = 0;
   #storeProblem: Problem | undefined;
   #now: Now = { ms: 0, wall: 0 };
@@ -209,7 +210,6 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     this.#record({ kind: 'accepted', ...submission, at, wall });
     this.#watchers.add(client, id, follow);
     this.#out.after.push({ to: 'accepted', client, id });
-    this.#demandDirty = true;
   }
 
   /** Why nothing like it can be accepted now; refused before accepted, never after. */
@@ -312,7 +312,6 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       ...(stdout === undefined ? {} : { stdout }),
       ...(stderr === undefined ? {} : { stderr }),
     };
-    if (current === undefined) this.#demandDirty = true;
     const story = this.#record(record);
     if (story === undefined) return;
     const outcome = outcomeOf(story);
@@ -378,7 +377,6 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   #requeue(task: Task, why: RecordOf<'requeued'>['why'], reason: string): void {
     this.#record({ kind: 'requeued', id: task.id, why, reason, at: this.#now.ms, wall: this.#now.wall });
-    this.#demandDirty = true;
     this.#tellState(task, this.#watchers.followers(task.id));
   }
 
@@ -707,7 +705,6 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
     if (task.line === '' && task.notBefore <= this.#now.ms) {
       this.waiting.add(task);
-      this.#demandDirty = true;
     }
   }
 
@@ -719,27 +716,31 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
   }
 
+  /** The standing demand: told when it starts, changes or ends, and renewed. No message per task. */
   #demand(): void {
-    if (!this.trackerUp) return;
-    const { ms } = this.#now;
-    const gap = this.#demandDirty ? demandGapMs : limits.demandRenewMs;
-    if (ms - this.#demandAt < gap || (this.#demandEmpty && !this.#demandDirty)) return;
+    if (!this.trackerUp || this.#now.ms < this.#demandDue()) return;
     const held = [...this.runners.values()]
       .filter((runner) => runner.holding > 0)
       .map((runner) => ({ peer: runner.peer, slots: runner.holding, used: Math.min(runner.holding, runner.attempts.size) }));
     const waiting = this.waiting.demand();
     this.#demandDirty = false;
-    this.#demandAt = ms;
-    const empty = held.length === 0 && waiting.length === 0;
-    if (empty && this.#demandEmpty) return;
-    this.#demandEmpty = empty;
+    this.#demandAt = this.#now.ms;
+    this.#demanded = this.waiting.count;
+    this.#holdsNothing = held.length === 0;
     this.#out.send.push({ to: 'tracker', message: { kind: 'demand', seen: this.#grantSeen, waiting, held } });
+  }
+
+  #demandDue(): number {
+    const { count } = this.waiting;
+    if (this.#demandDirty || (count !== this.#demanded && (count === 0 || count > this.#demanded))) return this.#demandAt + demandGapMs;
+    if (count === 0 && this.#holdsNothing) return Infinity;
+    return this.#demandAt + (count === this.#demanded ? limits.demandRenewMs : 10 * demandGapMs);
   }
 
   #wakeAt(): number {
     const { ms } = this.#now;
     let at = ms + limits.tickMsMax;
-    if (this.#demandDirty && this.trackerUp) at = Math.min(at, this.#demandAt + demandGapMs);
+    if (this.trackerUp) at = Math.min(at, this.#demandDue());
     const alarm = this.#alarms.peek()?.key;
     if (alarm !== undefined) at = Math.min(at, alarm);
     if (this.#watchers.followed().size > 0) at = Math.min(at, this.#followAt);
