@@ -1,0 +1,78 @@
+/**
+ * How a task ended, as a program sees it, and the errors it may meet.
+ *
+ * Owns: the shape of an outcome outside of potluck. The home decides outcomes; nothing here changes one.
+ */
+import { PotluckError, isErrorCode } from '../errors.ts';
+import type { MessageOf, OutcomeState, Problem, Receipt } from '../wire/messages.ts';
+import { parseExact } from './json.ts';
+
+export interface Outcome {
+  readonly id: string;
+  readonly state: OutcomeState;
+  /** The peer that ran it; null if none did. */
+  readonly peer: string | null;
+  /** From 1; 0 if no attempt was made. */
+  readonly attempt: number;
+  readonly queuedMs: number;
+  /** null if it never ran. */
+  readonly runMs: number | null;
+  /** Why that peer; null if it was never placed. */
+  readonly receipt: Receipt | null;
+  /** The result's exact JSON text; there exactly if `state` is `done`. */
+  readonly resultJson?: string;
+  /** There exactly if `state` is not `done`. */
+  readonly error?: Problem;
+}
+
+/** Thrown by `await task` for every outcome but `done`. */
+export class TaskError extends Error {
+  override name = 'TaskError';
+  readonly outcome: Outcome;
+
+  constructor(outcome: Outcome) {
+    const { error } = outcome;
+    const text = error?.message ?? `the task ended ${outcome.state}`;
+    super(error?.type === undefined || text.startsWith(error.type) ? text : `${error.type}: ${text}`);
+    this.outcome = outcome;
+  }
+
+  /** How the task ended. */
+  get state(): OutcomeState {
+    return this.outcome.state;
+  }
+
+  /** The code of the error, as listed in the reference of errors. */
+  get code(): string {
+    return this.outcome.error?.code ?? this.outcome.state;
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** @param result the result's bytes, wherever they came from; undefined unless the outcome is `done` */
+export function toOutcome(message: MessageOf<'outcome'>, result: Uint8Array | undefined): Outcome {
+  const { id, state, peer, attempt, queued_ms: queuedMs, run_ms: runMs, receipt, error } = message;
+  const common = { id, state, peer, attempt, queuedMs, runMs, receipt };
+  if (state === 'done') return { ...common, resultJson: utf8.decode(result ?? new Uint8Array()) };
+  return { ...common, error: error ?? { code: state, message: `the task ended ${state}` } };
+}
+
+/**
+ * The result, checked to be exactly one JSON text.
+ * @throws TaskError unless the outcome is `done`
+ */
+export function resultOf(outcome: Outcome): unknown {
+  if (outcome.state !== 'done' || outcome.resultJson === undefined) throw new TaskError(outcome);
+  try {
+    return parseExact(outcome.resultJson);
+  } catch (cause) {
+    throw new PotluckError('internal', `the result of task ${outcome.id} is not JSON`, { why: String(cause), fix: 'please report it', cause });
+  }
+}
+
+/** What the other side said went wrong, as an error of this side. */
+export function errorOf(problem: Problem): PotluckError {
+  if (isErrorCode(problem.code)) return new PotluckError(problem.code, problem.message, { fix: problem.hint });
+  return new PotluckError('internal', problem.message, { why: `the peer calls it ${problem.code}, which this version does not know`, fix: problem.hint });
+}

@@ -1,0 +1,85 @@
+/**
+ * The other side of the SDK in tests: speaks a home's half of the protocol over real in-memory links,
+ * runs nothing, and does only what the test tells it.
+ */
+import { createHash } from 'node:crypto';
+import type { Connection } from '../../src/wire/connection.ts';
+import { connectInMemory } from '../../src/wire/memory-connection.ts';
+import type { Message, MessageKind, MessageOf } from '../../src/wire/messages.ts';
+import { PotluckError } from '../../src/errors.ts';
+
+export class Counterpart {
+  /** Everything received, over all links. */
+  readonly received: Message[] = [];
+  /** What this home keeps. */
+  readonly kept = new Map<string, MessageOf<'submit'>>();
+  readonly contents = new Map<string, Uint8Array>();
+  link: Connection | undefined;
+  dials = 0;
+  /** While set, dialling fails so. */
+  unreachable: PotluckError | undefined;
+  accepts = true;
+  onSubmit: (message: MessageOf<'submit'>) => void = () => undefined;
+  onCancel: (id: string) => void = () => undefined;
+  onWatch: (message: MessageOf<'watch'>) => void = () => undefined;
+  onAsk: (message: MessageOf<'ask'>) => void = () => undefined;
+  #waiters: (() => void)[] = [];
+
+  readonly dial = async (): Promise<Connection> => {
+    this.dials += 1;
+    if (this.unreachable !== undefined) throw this.unreachable;
+    const [client, home] = connectInMemory('0'.repeat(64));
+    this.link = home;
+    home.serve(async (hash) => this.contents.get(hash));
+    home.onClose = () => undefined;
+    home.onMessage = (message) => this.#handle(message);
+    return client;
+  };
+
+  #handle(message: Message): void {
+    this.received.push(message);
+    if (message.kind === 'submit') {
+      this.onSubmit(message);
+      if (this.accepts) this.accept(message);
+    }
+    if (message.kind === 'cancel') this.onCancel(message.id);
+    if (message.kind === 'watch') this.onWatch(message);
+    if (message.kind === 'ask') this.onAsk(message);
+    for (const wake of this.#waiters.splice(0)) wake();
+  }
+
+  accept(message: MessageOf<'submit'>): void {
+    this.kept.set(message.id, message);
+    this.send({ kind: 'accepted', ids: [message.id] });
+  }
+
+  send(message: Message): void {
+    this.link?.send(message);
+  }
+
+  done(id: string, json: string, extra: Partial<MessageOf<'outcome'>> = {}): void {
+    this.send({ kind: 'outcome', id, state: 'done', peer: 'p1', attempt: 1, queued_ms: 1, run_ms: 2, receipt: null, result: Buffer.from(json), ...extra });
+  }
+
+  /** Holds content and gives the reference to it. */
+  hold(bytes: Uint8Array): { hash: string; size: number } {
+    const hash = createHash('sha256').update(bytes).digest('hex');
+    this.contents.set(hash, bytes);
+    return { hash, size: bytes.length };
+  }
+
+  /** Breaks the link as a lost cable would, from this side. */
+  drop(): void {
+    this.link?.close();
+    this.link = undefined;
+  }
+
+  of<K extends MessageKind>(kind: K): MessageOf<K>[] {
+    return this.received.filter((message): message is MessageOf<K> => message.kind === kind);
+  }
+
+  /** Resolves when the condition holds; looks after every message. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => this.#waiters.push(resolve));
+  }
+}
