@@ -78,6 +78,7 @@ export const catalogue = {
   store_damaged: entry('operator', exit.refused, false, 'The journal is damaged in its middle; nothing of it is served.'),
   store_too_new: entry('operator', exit.refused, false, 'The store was written by a newer potluck.'),
   home_exposed: entry('operator', exit.refused, false, 'Other users of this machine can read the pool\'s folder or keys.'),
+  key_damaged: entry('operator', exit.refused, false, 'The file of a key is damaged, or is not the key that belongs there.'),
   interpreter_missing: entry('operator', exit.refused, false, 'The interpreter that was named does not run.'),
   not_built: entry('operator', exit.refused, false, 'The program was not built yet.'),
   pool_running: entry('user', exit.refused, false, 'A pool started by `potluck up` is running already.'),

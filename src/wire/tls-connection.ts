@@ -41,6 +41,8 @@ export interface ListenOptions {
   onConnection: (connection: Connection) => void;
   /** Somebody was turned away: who, and why in a few words. */
   onRefused?: (remote: string, why: string) => void;
+  /** The time from the first packet to the first message; limits.helloMs unless given. */
+  helloMs?: number;
 }
 
 export interface Listener {
@@ -154,7 +156,8 @@ class Door implements Listener {
       return;
     }
     const remote = addressOf(raw);
-    const timer = setTimeout(() => raw.destroy(new Error(`said nothing for ${limits.helloMs} ms`)), limits.helloMs);
+    const { helloMs = limits.helloMs } = this.#options;
+    const timer = setTimeout(() => raw.destroy(new Error(`said nothing for ${helloMs} ms`)), helloMs);
     this.#newcomers.set(remote, { raw, address, timer });
     this.#perAddress.set(address, others + 1);
     raw.once('close', () => this.#welcomed(remote));

@@ -20,6 +20,7 @@ const bytesOf = (size: number, seed = 1): Uint8Array => {
   }
   return bytes;
 };
+const hello = (as: 'client' | 'home') => ({ version: '0.1.0', incarnation: 'i', as, name: as });
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 export function connectionContract(name: string, connect: () => Promise<Pair>): void {
@@ -80,7 +81,6 @@ export function connectionContract(name: string, connect: () => Promise<Pair>): 
 
     it('opens with hello on both sides, and loses nothing that follows it at once', async () => {
       const { near, far } = pair;
-      const hello = (as: 'client' | 'home') => ({ version: '0.1.0', incarnation: 'i', as, name: as });
       const greeted = Promise.all([greet(near, hello('client')), greet(far, hello('home'))]);
       near.send(task(1));
       near.send(task(2));
