@@ -1,0 +1,82 @@
+/** What passes between history's two threads, and the shape of a history row. Types only. */
+
+/** How one task ended. Times are wall-clock milliseconds since 1970, durations milliseconds. */
+export interface HistoryEntry {
+  id: string;
+  /** The outcome. */
+  state: string;
+  peer: string | null;
+  attempt: number;
+  language: string;
+  function: string;
+  /** SHA-256 of the program, hexadecimal. */
+  program: string;
+  acceptedAt: number;
+  endedAt: number;
+  queuedMs: number;
+  runMs: number | null;
+  /** `code: message`, null for `done`. */
+  error: string | null;
+  /** Number of the journal record that the row was made from. */
+  seq: number;
+}
+
+export interface HistoryRow extends HistoryEntry {
+  /** The task's whole story, opaque here. */
+  record: Uint8Array;
+}
+
+/** `since` and `before` bound `acceptedAt`: from `since` on, and below `before`. */
+export interface HistoryQuery {
+  limit: number;
+  state?: string;
+  peer?: string;
+  since?: number;
+  before?: number;
+}
+
+export interface HistoryPage {
+  /** Newest first. */
+  rows: HistoryEntry[];
+  /** Rows that match, without the limit. */
+  total: number;
+}
+
+/** Rows go if there are more than `keepRowsMax`, oldest end first, or if they ended before `olderThan`. */
+export interface HistoryBounds {
+  keepRowsMax: number;
+  olderThan: number;
+}
+
+export interface OpenedIndex {
+  /** Journal records up to this one are in the index; those after it must be applied. */
+  appliedSeq: number;
+  /** The index was made anew; then `reason` says why. */
+  rebuilt: boolean;
+  reason?: string;
+}
+
+/** Rows whose records lie one after another in `records`, each ending at its offset in `ends`. */
+export interface Batch {
+  entries: HistoryEntry[];
+  records: Uint8Array;
+  ends: number[];
+  appliedSeq: number;
+}
+
+export type Request =
+  | { call: number; kind: 'apply'; batch: Batch }
+  | { call: number; kind: 'get'; id: string }
+  | { call: number; kind: 'query'; query: HistoryQuery }
+  | { call: number; kind: 'prune'; bounds: HistoryBounds }
+  | { call: number; kind: 'stop' };
+
+export type Reply =
+  | { call: number; kind: 'applied' }
+  | { call: number; kind: 'got'; row: HistoryRow | undefined }
+  | { call: number; kind: 'page'; page: HistoryPage }
+  | { call: number; kind: 'pruned'; rows: number }
+  | { call: number; kind: 'stopped' }
+  | { call: number; kind: 'opened'; opened: OpenedIndex }
+  /** The index is of no further use in this process. */
+  | { call: number; kind: 'broken'; message: string };
