@@ -9,7 +9,9 @@
  * 1. onClose is called exactly once, never from inside close() or send(), and no message comes after it.
  * 2. Nothing is delivered, and nothing is lost, while no owner listens (onMessage undefined).
  * 3. After close() nothing is sent but the `bye`, and nothing is delivered.
- * 4. A message is not changed after it was sent or delivered: in memory both sides hold the same object.
+ * 4. What a side that does not read can make the other hold is bounded (BACKLOG_MAX). Reading is never
+ *    stopped for that, since two sides that both stop would wait for each other forever.
+ * 5. A message is not changed after it was sent or delivered: in memory both sides hold the same object.
  */
 import { limits } from '../limits.ts';
 import { ContentExchange, type ContentProvider } from './content.ts';
@@ -89,6 +91,9 @@ export interface Receiver {
 
 /** An idle link is pinged this often, so that silence means trouble: three fit into limits.silenceMs. */
 const PING_MS = 5_000;
+
+/** A link whose other side takes nothing is given up at this backlog: the largest value, twice. */
+const BACKLOG_MAX = 2 * limits.valueBytesMax;
 
 export class Link implements Connection, Receiver {
   onDrain: (() => void) | undefined;
@@ -171,7 +176,9 @@ export class Link implements Connection, Receiver {
       this.#fail({ kind: 'lost', cause: error instanceof Error ? error : new Error(String(error)) });
       return;
     }
-    if (this.#transport.backlogBytes >= limits.linkBacklogBytes) this.#wasFull = true;
+    const backlog = this.#transport.backlogBytes;
+    if (backlog >= limits.linkBacklogBytes) this.#wasFull = true;
+    if (backlog > BACKLOG_MAX) this.#fail({ kind: 'lost', cause: new Error(`the other side left ${backlog} bytes untaken`) });
   }
 
   close(problem?: Problem): void {
