@@ -12,9 +12,10 @@
  *    that is damaged without showing it.)
  * 2. A row is served only if its check holds: a changed bit is an error, not an answer.
  */
-import { existsSync, rmSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import Database from 'libsql';
+import { removeIndex } from './index-file.ts';
 import type { Batch, HistoryBounds, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex } from './index-messages.ts';
 
 const SCHEMA_VERSION = 1;
@@ -149,7 +150,7 @@ export class IndexDatabase {
   /** Removes the file, so that the next open begins a new one. */
   drop(): void {
     this.close();
-    for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(this.#path + suffix, { force: true });
+    removeIndex(this.#path);
   }
 
   get #db(): Database.Database {

@@ -57,6 +57,8 @@ export class HistoryIndex {
   #queuedBytes = 0;
   #applying = false;
   #appliedSeq = 0;
+  /** The journal record that the refused offer reached; nothing beyond is taken before it is offered again. */
+  #refusedSeq = Infinity;
   #settling: Call[] = [];
 
   constructor(options: HistoryIndexOptions) {
@@ -90,15 +92,20 @@ export class HistoryIndex {
    * Queues rows, which now belong to the index; `appliedSeq` is the journal record
    * up to which they are complete.
    * False means that the queue is full and nothing was taken: offer the same again
-   * after `settled`. Once history is unavailable, rows are let go: the next start
-   * asks for them.
+   * after `settled`. Until then later offers are refused as well: a caller who
+   * forgets has an index that stays behind until the next start, not one with holes.
+   * Once history is unavailable, rows are let go: the next start asks for them.
    */
   apply(rows: readonly HistoryRow[], appliedSeq: number): boolean {
     if (this.#failure !== undefined) return true;
     const bytes = rows.reduce((sum, row) => sum + row.record.length, 0);
     const fits = this.#queuedRows + rows.length <= QUEUE_ROWS_MAX && this.#queuedBytes + bytes <= QUEUE_BYTES_MAX;
     // Alone in the queue, an offer of any size is taken, or it never would be.
-    if (!fits && this.#queue.length > 0) return false;
+    if (appliedSeq > this.#refusedSeq || (!fits && this.#queue.length > 0)) {
+      this.#refusedSeq = Math.min(this.#refusedSeq, appliedSeq);
+      return false;
+    }
+    this.#refusedSeq = Infinity;
     this.#queue.push({ rows, bytes, appliedSeq });
     this.#queuedRows += rows.length;
     this.#queuedBytes += bytes;

@@ -48,11 +48,12 @@ export interface Verdict {
   reason: string;
 }
 
-export type Replay = (record: Uint8Array, seq: number) => void;
+/** Reading waits for what it returns; the record's bytes are lent until then. */
+export type Replay = (record: Uint8Array, seq: number) => void | Promise<void>;
 
 type Reads = Pick<OpenFile, 'read'>;
 
-/** Calls `replay` for each whole record. The record's bytes are only lent for the call. */
+/** Calls `replay` for each whole record. */
 export async function scanSegment(file: Reads, size: number, start: Position, replay: Replay): Promise<SegmentEnd> {
   const end: SegmentEnd = { ...start, at: SEGMENT_HEADER_BYTES, lastWriteAt: 0, records: 0 };
   const window = new Window(file, size);
@@ -67,7 +68,8 @@ export async function scanSegment(file: Reads, size: number, start: Position, re
     const at = window.index(end.at);
     if (!recordHolds(window.bytes, at, header, end.chain)) break;
     const payloadAt = at + RECORD_HEADER_BYTES;
-    replay(window.bytes.subarray(payloadAt, payloadAt + header.payloadBytes), header.seq);
+    const replayed = replay(window.bytes.subarray(payloadAt, payloadAt + header.payloadBytes), header.seq);
+    if (replayed !== undefined) await replayed;
     index = header.index;
     if (index === 0) end.lastWriteAt = end.at;
     end.at += recordBytes;

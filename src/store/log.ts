@@ -99,8 +99,8 @@ export class Log {
   }
 
   /**
-   * Replays every record and makes the log ready to append. A record's bytes are
-   * only lent for the call of `replay`.
+   * Replays every record and makes the log ready to append. A record's bytes are only
+   * lent for the call of `replay`; if that returns a promise, reading waits for it.
    * Throws JournalDamaged or JournalTooNew, having changed nothing, and
    * JournalFailed if the disk does. What `replay` throws passes through.
    */

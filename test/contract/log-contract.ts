@@ -248,6 +248,22 @@ export function logContract(name: string, make: () => Promise<Disk>): void {
       await expect(open()).rejects.toThrow(JournalTooNew);
     });
 
+    test('reading waits for a replayer that asks for time', async () => {
+      const { log } = await open();
+      await write(log, 'a', 'b', 'c');
+      await log.close();
+      const order: string[] = [];
+      const again = new Log(disk.files, { directory: disk.directory });
+      await again.open(async (record) => {
+        const text = Buffer.from(record).toString();
+        order.push(`${text} begins`);
+        await new Promise((resolve) => setImmediate(resolve));
+        order.push(`${text} ends`);
+      });
+      expect(order).toEqual(['a begins', 'a ends', 'b begins', 'b ends', 'c begins', 'c ends']);
+      await again.close();
+    });
+
     test('what the replayer throws comes out as it is', async () => {
       const { log } = await open();
       await write(log, 'a');

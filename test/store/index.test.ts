@@ -6,6 +6,7 @@ import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 import Database from 'libsql';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { removeIndex } from '../../src/store/index-file.ts';
 import { HistoryIndex } from '../../src/store/index.ts';
 import type { HistoryRow } from '../../src/store/index.ts';
 import { HistoryUnavailable } from '../../src/store/store-errors.ts';
@@ -128,6 +129,29 @@ test('a full queue takes nothing and says so; after settling the same is taken, 
   expect(seqs).toEqual(seqs.toSorted((a, b) => a - b));
   expect(seqs.at(-1)).toBe(60_000);
   expect(index.appliedSeq).toBe(60_000);
+});
+
+test('a caller who ignores the refusal gets an index that stays behind, not one with holes', async () => {
+  const index = make();
+  await index.start();
+  let taken = 0;
+  while (index.apply(range(taken + 1, taken + 1000), taken + 1000)) taken += 1000;
+  await index.settled();
+  expect(index.apply([row(taken + 2000)], taken + 2000)).toBe(false);
+  expect(index.appliedSeq).toBe(taken);
+  expect(index.apply(range(taken + 1, taken + 1000), taken + 1000)).toBe(true);
+  expect(index.apply([row(taken + 2000)], taken + 2000)).toBe(true);
+  await index.settled();
+  expect((await index.query({ limit: 1 })).total).toBe(taken + 1001);
+});
+
+test('a removed index is made anew', async () => {
+  const index = make();
+  await index.start();
+  index.apply([row(1)], 1);
+  await index.stop();
+  removeIndex(path);
+  expect(await make().start()).toMatchObject({ appliedSeq: 0, rebuilt: true });
 });
 
 test.each([
