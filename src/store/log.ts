@@ -67,6 +67,12 @@ export interface Segment {
   bytes: number;
 }
 
+/** What reading has found so far: where the log stands, and what was cut off its end. */
+interface Found {
+  position: Position | undefined;
+  cutBytes: number;
+}
+
 interface StoredSegment extends Segment {
   path: string;
 }
@@ -109,33 +115,13 @@ export class Log {
     this.#opened = true;
     await this.#io(() => this.#files.makeDirectory(this.#directory));
     const names = (await this.#io(() => this.#files.list(this.#directory))).filter((name) => NAME.test(name)).toSorted();
-    let position: Position | undefined;
-    let cutBytes = 0;
+    let found: Found = { position: undefined, cutBytes: 0 };
     for (const [at, name] of names.entries()) {
-      const path = join(this.#directory, name);
-      const last = at === names.length - 1;
-      const file = await this.#io(() => this.#files.open(path));
-      try {
-        const size = await this.#io(() => file.size());
-        const head = await this.#io(() => file.read(0, SEGMENT_HEADER_BYTES));
-        if (last && isTornHeader(head, size) && seqOf(name) === (position?.nextSeq ?? 1)) {
-          cutBytes += size;
-          await this.#io(() => this.#files.remove(path));
-          break;
-        }
-        const start = startOf(path, seqOf(name), head, position);
-        const end = await this.#scan(path, file, size, start, last, replay);
-        cutBytes += size - end.at;
-        this.#segments.push({ path, firstSeq: start.nextSeq, lastSeq: end.nextSeq - 1, bytes: end.at });
-        if (last) await this.#io(() => confirm(file, size, end));
-        position = end;
-      } finally {
-        await file.close();
-      }
+      found = await this.#openSegment(name, at === names.length - 1, found, replay);
     }
-    await this.#io(() => this.#begin(position));
+    await this.#io(() => this.#begin(found.position));
     const records = this.#segments.reduce((sum, segment) => sum + segment.lastSeq - segment.firstSeq + 1, 0);
-    return { records, bytes: this.bytes, cutBytes, segments: this.#segments.length };
+    return { records, bytes: this.bytes, cutBytes: found.cutBytes, segments: this.#segments.length };
   }
 
   /** Buffers a record in memory and returns its number. Throws JournalFailed once a flush has failed. */
@@ -221,10 +207,26 @@ export class Log {
     await file?.close();
   }
 
-  async #scan(path: string, file: OpenFile, size: number, start: Position, last: boolean, replay: Replay): Promise<SegmentEnd> {
-    const end = await scanSegment(readsOf(file, this.#directory), size, start, replay);
-    if (end.bad !== undefined && !(last && end.bad.torn)) throw new JournalDamaged(path, end.at, end.bad.reason);
-    return end;
+  /** Replays one segment that must continue what was found before it. */
+  async #openSegment(name: string, last: boolean, before: Found, replay: Replay): Promise<Found> {
+    const path = join(this.#directory, name);
+    const file = await this.#io(() => this.#files.open(path));
+    try {
+      const size = await this.#io(() => file.size());
+      const head = await this.#io(() => file.read(0, SEGMENT_HEADER_BYTES));
+      if (last && isTornHeader(head, size) && seqOf(name) === (before.position?.nextSeq ?? 1)) {
+        await this.#io(() => this.#files.remove(path));
+        return { position: before.position, cutBytes: size };
+      }
+      const start = startOf(path, seqOf(name), head, before.position);
+      const end = await scanSegment(readsOf(file, this.#directory), size, start, replay);
+      if (end.bad !== undefined && !(last && end.bad.torn)) throw new JournalDamaged(path, end.at, end.bad.reason);
+      if (last) await this.#io(() => confirm(file, size, end));
+      this.#segments.push({ path, firstSeq: start.nextSeq, lastSeq: end.nextSeq - 1, bytes: end.at });
+      return { position: end, cutBytes: size - end.at };
+    } finally {
+      await file.close();
+    }
   }
 
   /** Takes up writing after what was replayed; a new log gets its first segment. */
