@@ -1,0 +1,219 @@
+/**
+ * One client's link at its home: gathers the content of submissions, passes on requests, answers questions.
+ *
+ * Invariants
+ * 1. A submission reaches the decider only when program and values are here, the large ones on disk.
+ * 2. What a client says about an id waits until the submission of that id has been passed on.
+ */
+import { createHash } from 'node:crypto';
+import { PotluckError, causeText } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type Value } from '../wire/index.ts';
+import type { Submission } from './home-events.ts';
+import type { Home } from './home.ts';
+import { outcomeOf } from './home-state.ts';
+import { endedTask, historyRow, openTask, peerRows, resultOf, taskRow } from './views.ts';
+
+const tasksListedMax = 100;
+
+export class ClientLink {
+  readonly #number: number;
+  readonly #connection: Connection;
+  readonly #home: Home;
+  readonly #about: () => Record<string, unknown>;
+  /** Submissions whose content is on its way, by id. */
+  readonly #gathering = new Map<string, Promise<void>>();
+  readonly #accepted: string[] = [];
+
+  constructor(number: number, connection: Connection, home: Home, about: () => Record<string, unknown>) {
+    this.#number = number;
+    this.#connection = connection;
+    this.#home = home;
+    this.#about = about;
+  }
+
+  start(hello: MessageBody<'hello'>): void {
+    this.#connection.send({ kind: 'hello', ...hello });
+    this.#connection.onMessage = (message) => this.#heard(message);
+  }
+
+  send(message: Message): void {
+    this.#connection.send(message);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  /** All ids that one flush accepted go in one message. */
+  accepted(id: string): void {
+    if (this.#accepted.push(id) > 1) return;
+    queueMicrotask(() => {
+      const ids = this.#accepted.splice(0);
+      for (let at = 0; at < ids.length; at += 1000) this.send({ kind: 'accepted', ids: ids.slice(at, at + 1000) });
+    });
+  }
+
+  /** Answers a watch or a cancel for a task that is not in memory. */
+  async lookUp(id: string): Promise<void> {
+    try {
+      const story = await this.#home.ended(id);
+      if (story === undefined) this.send({ kind: 'no_task', id, error: unknownTask(id) });
+      else this.send({ kind: 'outcome', ...outcomeOf(story) });
+    } catch (error) {
+      this.send({ kind: 'no_task', id, error: problemOf(error) });
+    }
+  }
+
+  #heard(message: Message): void {
+    switch (message.kind) {
+      case 'submit':
+        return this.#submit(message);
+      case 'watch':
+        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'watched', client: this.#number, id: message.id, follow: message.follow }));
+      case 'unwatch':
+        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'unwatched', client: this.#number, id: message.id }));
+      case 'cancel':
+        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'cancelled', client: this.#number, id: message.id }));
+      case 'ask':
+        void this.#answer(message);
+        return;
+      case 'bye':
+        return;
+      default:
+        this.#connection.close({ code: 'internal', message: `a client does not send "${message.kind}"` });
+    }
+  }
+
+  #inOrder(id: string, act: () => void): void {
+    const gathering = this.#gathering.get(id);
+    if (gathering === undefined) act();
+    else void gathering.then(act);
+  }
+
+  // --- submissions -------------------------------------------------------------------------
+
+  #submit({ kind: _kind, follow = false, ...spec }: MessageOf<'submit'>): void {
+    const problem = tooLarge(spec.args) ?? (spec.kwargs === undefined ? undefined : (tooLarge(spec.kwargs) ?? noKwargs(spec.language)));
+    if (problem !== undefined) {
+      this.send({ kind: 'refused', id: spec.id, error: problem });
+      return;
+    }
+    const submission: Submission = { ...spec, digest: digestOf(spec), submitter: this.#connection.peerKey };
+    const known = !this.#home.store.endedIds.has(spec.id) || this.#home.state.recent.has(spec.id) || this.#home.state.tasks.has(spec.id);
+    const here = this.#home.programs.get(spec.program) !== undefined && isInline(spec.args) && isInline(spec.kwargs);
+    if (known && here) {
+      this.#home.dispatch({ type: 'submitted', client: this.#number, follow, submission });
+      return;
+    }
+    const gathering = this.#gather(submission, follow).finally(() => {
+      if (this.#gathering.get(spec.id) === gathering) this.#gathering.delete(spec.id);
+    });
+    this.#gathering.set(spec.id, gathering);
+  }
+
+  async #gather(submission: Submission, follow: boolean): Promise<void> {
+    try {
+      const prior = await this.#home.ended(submission.id);
+      if (prior === undefined) await this.#fetchContent(submission);
+      this.#home.dispatch({ type: 'submitted', client: this.#number, follow, submission, prior });
+    } catch (error) {
+      this.send({ kind: 'refused', id: submission.id, error: problemOf(error) });
+    }
+  }
+
+  async #fetchContent({ program, args, kwargs }: Submission): Promise<void> {
+    const { programs, store } = this.#home;
+    if (!(await programs.load(program))) await programs.keep(await this.#fetch(program, limits.programBytesMax, 'program_too_large'));
+    for (const value of [args, kwargs]) {
+      if (value === undefined || value instanceof Uint8Array || (await store.blobs.has(value.hash))) continue;
+      await store.blobs.put(await this.#fetch(value.hash, limits.valueBytesMax, 'arguments_too_large'));
+    }
+  }
+
+  async #fetch(hash: string, bytesMax: number, code: 'program_too_large' | 'arguments_too_large'): Promise<Uint8Array> {
+    try {
+      return await this.#connection.fetch(hash, bytesMax);
+    } catch (error) {
+      const why = causeText(error);
+      throw new PotluckError(/large/.test(why) ? code : 'bad_submission', /large/.test(why) ? `it is larger than ${bytesMax >> 20} MiB` : 'its content did not arrive', { why });
+    }
+  }
+
+  // --- questions ---------------------------------------------------------------------------
+
+  async #answer(question: MessageOf<'ask'>): Promise<void> {
+    try {
+      const json = await this.#document(question);
+      const value = json.length > limits.inlineBytesMax ? { hash: await this.#home.store.blobs.put(json), size: json.length } : json;
+      this.send({ kind: 'answer', ask: question.ask, json: value });
+    } catch (error) {
+      this.send({ kind: 'answer', ask: question.ask, error: problemOf(error) });
+    }
+  }
+
+  async #document(question: MessageOf<'ask'>): Promise<Uint8Array> {
+    const { state } = this.#home;
+    switch (question.what) {
+      case 'status': {
+        const tasks = [...state.tasks.values()].slice(0, tasksListedMax).map((task) => taskRow(state, task, this.#home.now()));
+        return Buffer.from(JSON.stringify({ ...this.#about(), queue_size: state.waiting.count, tasks }));
+      }
+      case 'peers':
+        return Buffer.from(JSON.stringify(peerRows(state)));
+      case 'history':
+        return this.#historyDocument(question);
+      case 'task':
+        return this.#taskDocument(question.id ?? '');
+    }
+  }
+
+  async #historyDocument({ limit = 20, state, peer, sinceWall }: MessageOf<'ask'>): Promise<Uint8Array> {
+    const { index } = this.#home.store;
+    await index.settled();
+    const query = { limit, ...(state === undefined ? {} : { state }), ...(peer === undefined ? {} : { peer }), ...(sinceWall === undefined ? {} : { since: sinceWall }) };
+    const page = await index.query(query);
+    return Buffer.from(JSON.stringify(page.rows.map(historyRow)));
+  }
+
+  async #taskDocument(id: string): Promise<Uint8Array> {
+    const task = this.#home.state.tasks.get(id);
+    if (task !== undefined) return Buffer.from(openTask(this.#home.state, task, this.#home.now()));
+    const story = await this.#home.ended(id);
+    if (story === undefined) throw new PotluckError('unknown_task', `this home has no task ${id}`, { fix: 'check the id and the peer it was submitted to: potluck history' });
+    const result = resultOf(story);
+    return endedTask(story, result === undefined ? undefined : await this.#home.bytesOf(result));
+  }
+}
+
+const isInline = (value: Value | undefined): boolean => value === undefined || value instanceof Uint8Array;
+
+function tooLarge(value: Value): Problem | undefined {
+  const size = value instanceof Uint8Array ? value.length : value.size;
+  if (size <= limits.valueBytesMax) return undefined;
+  return { code: 'arguments_too_large', message: `the arguments have ${size} bytes, and the limit is ${limits.valueBytesMax >> 20} MiB`, hint: 'put the data where the task can read it, and pass its name' };
+}
+
+function noKwargs(language: string): Problem | undefined {
+  if (language === 'python') return undefined;
+  return { code: 'bad_submission', message: `${language} has no keyword arguments`, hint: 'leave out --kwargs, or pass an object as an argument' };
+}
+
+const unknownTask = (id: string): Problem => ({ code: 'unknown_task', message: `this home has no task ${id}`, hint: 'check the id and the peer it was submitted to: potluck history' });
+
+const problemOf = (error: unknown): Problem => (error instanceof PotluckError ? error.toProblem() : { code: 'internal', message: causeText(error) });
+
+/** Names the content of a submission: two with the same digest ask for the same thing. */
+function digestOf({ program, language, function: name, args, kwargs, options }: Omit<MessageOf<'submit'>, 'kind' | 'follow'>): string {
+  const hash = createHash('sha256');
+  const sorted = Object.entries(options).filter(([key, value]) => value !== undefined && !(isDefault(key, value))).sort(([a], [b]) => (a < b ? -1 : 1));
+  hash.update(`${program}\n${language}\n${name}\n${JSON.stringify(sorted)}\n`);
+  for (const value of [args, kwargs]) {
+    if (value === undefined) hash.update('-\n');
+    else if (value instanceof Uint8Array) hash.update(`${value.length}\n`).update(value);
+    else hash.update(`#${value.hash}\n`);
+  }
+  return hash.digest('hex').slice(0, 32);
+}
+
+const isDefault = (key: string, value: unknown): boolean => value === false || ((key === 'retries' || key === 'priority') && value === 0);

@@ -1,0 +1,314 @@
+/**
+ * The shell of a home: clients, runners, the tracker's word and the disk; all decisions are home-state.ts's.
+ *
+ * Neighbours: home-store.ts is the disk, runner-links.ts the links to runners, client-link.ts one client.
+ * main/peer.ts joins it to the tracker's link and, in memory, to the runner of the same peer.
+ *
+ * Invariant: when the journal fails, nothing of what was decided since the last flush is told to anybody;
+ * the home starts again from what is on disk, in this process, as soon as the disk takes writes.
+ */
+import { randomBytes } from 'node:crypto';
+import { TickClock } from '../lib/clock.ts';
+import { Driver } from '../lib/driver.ts';
+import { PotluckError } from '../errors.ts';
+import { limits } from '../limits.ts';
+import { type Connection, type Machine, type Message, type MessageBody, type MessageOf, type PeerInfo, type Problem, type Value } from '../wire/index.ts';
+import { ClientLink } from './client-link.ts';
+import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
+import { HomeState } from './home-state.ts';
+import { HomeStore } from './home-store.ts';
+import { ProgramCache } from './program-cache.ts';
+import { decodeStory, type HomeRecord, type Story } from './records.ts';
+import { RunnerLinks } from './runner-links.ts';
+
+export interface HomeOptions {
+  peer: string;
+  incarnation: string;
+  version: string;
+  machine: Machine;
+  /** Folder of the store. */
+  folder: string;
+  indexWorker: URL;
+  connect: (info: PeerInfo) => Promise<Connection>;
+  /** Facts for `status` that are not the home's own. */
+  about: () => Record<string, unknown>;
+  toTracker: (message: Message) => void;
+  log: (line: string) => void;
+  broken: (error: unknown) => void;
+}
+
+interface Core {
+  state: HomeState;
+  driver: Driver<HomeEvent, HomeSend, HomeRecord, HomeAfter>;
+  links: RunnerLinks;
+}
+
+const reopenMs = 500;
+
+export class Home {
+  readonly store: HomeStore;
+  readonly programs: ProgramCache;
+  readonly #o: HomeOptions;
+  readonly #clients = new Map<number, ClientLink>();
+  #clock = new TickClock(limits.tickMsMax);
+  #core: Core | undefined;
+  #clientCount = 0;
+  #silence: NodeJS.Timeout | undefined;
+  #known: PeerInfo[] = [];
+  #trackerUp = false;
+  #stopped = false;
+  readonly #stored = new Map<string, MessageOf<'stored'>['attempts']>();
+  readonly #history: { story: Story; seq: number }[] = [];
+
+  constructor(options: HomeOptions) {
+    this.#o = options;
+    this.store = new HomeStore({ folder: options.folder, indexWorker: options.indexWorker });
+    this.programs = new ProgramCache(this.store.blobs);
+  }
+
+  /** Opens the store and takes up where it stopped. Throws what HomeStore.open throws. */
+  async start(own: PeerInfo): Promise<void> {
+    this.#known = [own];
+    const state = this.#newState();
+    const opened = await this.store.open((record, seq) => state.replay(record, seq));
+    if (opened.cutBytes > 0) this.#o.log(`the journal's last ${opened.cutBytes} bytes, of an interrupted write, were cut`);
+    this.#begin(state, opened.lastAtMs);
+    this.#silence = setInterval(() => setImmediate(() => this.#core?.links.checkSilence()), limits.tickMsMax);
+  }
+
+  #newState(): HomeState {
+    const seed = new Uint32Array(randomBytes(16).buffer.slice(0, 16));
+    return new HomeState({ self: this.#o.peer, seed: [seed[0]!, seed[1]!, seed[2]!, seed[3]!] });
+  }
+
+  #begin(state: HomeState, atMs: number): void {
+    this.#clock = new TickClock(limits.tickMsMax, atMs);
+    const driver: Core['driver'] = new Driver<HomeEvent, HomeSend, HomeRecord, HomeAfter>({
+      decider: state,
+      clock: this.#clock,
+      recorder: this.store,
+      tick: { type: 'tick' },
+      commitFailed: (error) => this.#commitFailed(driver, error),
+      send: (effect) => this.#send(effect),
+      release: (effect) => this.#release(effect),
+      broken: this.#o.broken,
+    });
+    const links = new RunnerLinks({
+      hello: () => this.#hello('home'),
+      connect: this.#o.connect,
+      infoOf: (peer) => state.runners.get(peer)?.info,
+      wanted: (peer) => (state.runners.get(peer)?.attempts.size ?? 0) > 0 || (state.runners.get(peer)?.granted ?? 0) > 0,
+      provide: (hash) => this.provide(hash),
+      onLinked: (peer, hello, roundTripMs) => driver.dispatch({ type: 'runner_linked', peer, incarnation: hello.incarnation, held: hello.held ?? [], roundTripMs }),
+      onUnlinked: (peer) => driver.dispatch({ type: 'runner_unlinked', peer }),
+      onMessage: (peer, connection, message) => this.#fromRunner(driver, peer, connection, message),
+      log: this.#o.log,
+    });
+    this.#core = { state, driver, links };
+    driver.dispatch({ type: 'peers_told', all: false, peers: this.#known });
+    if (this.#trackerUp) driver.dispatch({ type: 'tracker_up' });
+    driver.dispatch({ type: 'started' });
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#silence);
+    for (const client of this.#clients.values()) client.close();
+    const core = this.#core;
+    await core?.driver.settled();
+    core?.driver.stop();
+    core?.links.closeAll();
+    await this.store.close();
+  }
+
+  drain(): void {
+    this.dispatch({ type: 'draining' });
+  }
+
+  get state(): HomeState {
+    if (this.#core === undefined) throw new Error('the home was not started');
+    return this.#core.state;
+  }
+
+  now(): number {
+    return this.#clock.now().ms;
+  }
+
+  dispatch(event: HomeEvent): void {
+    this.#core?.driver.dispatch(event);
+  }
+
+  #hello(as: 'home'): MessageBody<'hello'> {
+    return { version: this.#o.version, incarnation: this.#o.incarnation, as, name: this.#o.peer };
+  }
+
+  // --- clients -----------------------------------------------------------------------------
+
+  /** A link on which a client said hello. */
+  accept(connection: Connection): void {
+    const number = (this.#clientCount += 1);
+    const client = new ClientLink(number, connection, this, this.#o.about);
+    this.#clients.set(number, client);
+    connection.onClose = () => {
+      this.#clients.delete(number);
+      this.dispatch({ type: 'client_gone', client: number });
+    };
+    connection.serve((hash) => this.provide(hash));
+    client.start(this.#hello('home'));
+  }
+
+  /** Content that others may ask of this home by its hash. */
+  async provide(hash: string): Promise<Uint8Array | undefined> {
+    const program = this.programs.get(hash);
+    if (program !== undefined) return program;
+    return (await this.store.blobs.has(hash)) ? this.store.blobs.read(hash) : undefined;
+  }
+
+  /** The bytes of a value. */
+  async bytesOf(value: Value): Promise<Uint8Array> {
+    return value instanceof Uint8Array ? value : this.store.blobs.read(value.hash);
+  }
+
+  /** An ended task, from memory or from the index; undefined when there is none of that id. */
+  async ended(id: string): Promise<Story | undefined> {
+    const recent = this.state.recent.get(id);
+    if (recent !== undefined || !this.store.endedIds.has(id)) return recent;
+    const row = await this.store.index.get(id);
+    return row === undefined ? undefined : decodeStory(row.record);
+  }
+
+  // --- tracker -----------------------------------------------------------------------------
+
+  trackerUp(): void {
+    this.#trackerUp = true;
+    this.dispatch({ type: 'tracker_up' });
+  }
+
+  trackerAway(): void {
+    this.#trackerUp = false;
+    this.dispatch({ type: 'tracker_away' });
+  }
+
+  fromTracker(message: MessageOf<'grant'> | MessageOf<'peers'>): void {
+    if (message.kind === 'grant') {
+      this.dispatch({ type: 'granted', grant: message });
+      return;
+    }
+    const told = new Map(message.peers.map((info) => [info.peer, info]));
+    this.#known = [...this.#known.filter(({ peer }) => !told.has(peer) && (!message.all || peer === this.#o.peer)), ...told.values()];
+    this.dispatch({ type: 'peers_told', all: message.all, peers: message.peers });
+  }
+
+  // --- effects -----------------------------------------------------------------------------
+
+  #send(effect: HomeSend): void {
+    if (effect.to === 'tracker') this.#o.toTracker(effect.message);
+    else if (effect.to === 'dial') this.#core?.links.dial(effect.peer);
+    else this.#core?.links.get(effect.peer)?.send(effect.message);
+  }
+
+  #release(effect: HomeAfter): void {
+    switch (effect.to) {
+      case 'client':
+        this.#clients.get(effect.client)?.send(effect.message);
+        return;
+      case 'accepted':
+        this.#clients.get(effect.client)?.accepted(effect.id);
+        return;
+      case 'runner':
+        this.#core?.links.get(effect.peer)?.send(effect.message);
+        return;
+      case 'stored':
+        this.#gatherStored(effect.peer, effect.ref);
+        return;
+      case 'history':
+        if (this.#history.push({ story: effect.story, seq: effect.seq }) === 1) queueMicrotask(() => this.store.addToHistory(this.#history.splice(0)));
+        return;
+      case 'lookup':
+        void this.#clients.get(effect.client)?.lookUp(effect.id);
+    }
+  }
+
+  /** One message for all that was stored by the same flush. */
+  #gatherStored(peer: string, ref: MessageOf<'stored'>['attempts'][number]): void {
+    const gathered = this.#stored.get(peer);
+    if (gathered !== undefined) {
+      gathered.push(ref);
+      return;
+    }
+    this.#stored.set(peer, [ref]);
+    queueMicrotask(() => {
+      const attempts = this.#stored.get(peer) ?? [];
+      this.#stored.delete(peer);
+      for (let at = 0; at < attempts.length; at += 1000) this.#core?.links.get(peer)?.send({ kind: 'stored', attempts: attempts.slice(at, at + 1000) });
+    });
+  }
+
+  #fromRunner(driver: Core['driver'], peer: string, connection: Connection, message: Message): void {
+    switch (message.kind) {
+      case 'attempt_ended':
+        if (message.result === undefined || message.result instanceof Uint8Array) driver.dispatch({ type: 'attempt_ended', peer, end: message });
+        else void this.#fetchResult(driver, peer, connection, message, message.result.hash);
+        return;
+      case 'started':
+        driver.dispatch({ type: 'attempts_started', peer, attempts: message.attempts });
+        return;
+      case 'turned_away':
+        driver.dispatch({ type: 'turned_away', peer, ref: message, reason: message.reason, detail: message.detail });
+        return;
+      case 'attempt_output':
+        driver.dispatch({ type: 'attempt_output', peer, ref: message, stream: message.stream, data: message.data });
+        return;
+      case 'runner_load':
+        driver.dispatch({ type: 'runner_load', peer, running: message.running, slots: message.slots, cpuLoad: message.cpu_load, draining: message.draining });
+        return;
+      case 'bye':
+        this.#o.log(`${peer}: ${message.error.message}`);
+        return;
+      default:
+        connection.close({ code: 'internal', message: `a runner does not send "${message.kind}" to a home` });
+    }
+  }
+
+  /** A large result is on our disk before its outcome is decided. If that fails, the runner still has it. */
+  async #fetchResult(driver: Core['driver'], peer: string, connection: Connection, end: MessageOf<'attempt_ended'>, hash: string): Promise<void> {
+    try {
+      await this.store.blobs.put(await connection.fetch(hash, limits.valueBytesMax));
+    } catch (error) {
+      this.#o.log(`result of ${end.id}: ${error instanceof Error ? error.message : String(error)}`);
+      connection.close();
+      return;
+    }
+    driver.dispatch({ type: 'attempt_ended', peer, end });
+  }
+
+  // --- a failed disk -----------------------------------------------------------------------
+
+  #commitFailed(driver: Core['driver'], error: unknown): HomeEvent {
+    const problem: Problem = error instanceof PotluckError ? error.toProblem() : { code: 'store_failed', message: String(error) };
+    this.#o.log(`the journal failed: ${problem.message}`);
+    void this.#recover(driver).catch(this.#o.broken);
+    return { type: 'commit_failed', durable: this.store.durableSeq, problem };
+  }
+
+  async #recover(failed: Core['driver']): Promise<void> {
+    await this.store.abandonLog();
+    while (!this.#stopped) {
+      await new Promise((resolve) => setTimeout(resolve, reopenMs));
+      const state = this.#newState();
+      try {
+        const opened = await this.store.replay((record, seq) => state.replay(record, seq));
+        await this.store.probe();
+        this.#core?.links.closeAll();
+        failed.stop();
+        for (const client of this.#clients.values()) client.close();
+        this.#begin(state, Math.max(opened.lastAtMs, this.now()));
+        this.#o.log('the journal takes writes again');
+        return;
+      } catch (error) {
+        if (!(error instanceof PotluckError) || (error.code !== 'store_full' && error.code !== 'store_failed')) throw error;
+        await this.store.abandonLog();
+      }
+    }
+  }
+}

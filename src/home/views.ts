@@ -1,0 +1,123 @@
+/**
+ * What a home answers to questions, as the documents that `--json` prints.
+ * Values are put in as the JSON texts that they are, never parsed on the way.
+ */
+import type { Outcome, PeerInfo, Value } from '../wire/index.ts';
+import type { HistoryEntry } from '../store/index.ts';
+import type { HomeState } from './home-state.ts';
+import { outcomeOf } from './home-state.ts';
+import { loadOf } from './placement-state.ts';
+import type { AttemptStory, Kept, Story } from './records.ts';
+import { currentAttempt, type Task } from './task-state.ts';
+
+/** A task that has not ended, as a row. */
+export function taskRow(home: HomeState, task: Task, nowMs: number) {
+  const current = currentAttempt(task);
+  return {
+    id: task.id,
+    state: task.state,
+    function: task.accepted.function,
+    language: task.accepted.language,
+    peer: current?.peer ?? null,
+    attempt: current?.attempt ?? task.attempts.length,
+    age_ms: Math.round(nowMs - task.accepted.at),
+    ...(task.state === 'queued' ? { waiting_for: home.why(task) } : {}),
+  };
+}
+
+export function peerRow(info: PeerInfo, load: number) {
+  return {
+    peer: info.peer,
+    host: info.addresses[0]?.host ?? '',
+    port: info.addresses[0]?.port ?? 0,
+    web: info.web ?? null,
+    cpu_load: round(info.cpu_load),
+    load: round(load),
+    slots: info.slots,
+    running: info.running,
+    queue_size: info.queued,
+    state: info.state,
+    isolation: info.isolation,
+    languages: info.languages,
+  };
+}
+
+const round = (value: number): number => Math.round(value * 1000) / 1000;
+
+export function peerRows(home: HomeState) {
+  return [...home.runners.values()].flatMap((runner) => (runner.info === undefined ? [] : [peerRow(runner.info, tableLoad(runner.info, loadOf(runner)))]));
+}
+
+/** What the tracker counts for everybody, or what this home itself has there, whichever is more. */
+const tableLoad = (info: PeerInfo, own: number): number => Math.max(own, Math.min(1, Math.max(info.granted, info.running) / Math.max(1, info.slots)));
+
+export function historyRow(entry: HistoryEntry) {
+  const at = entry.error?.indexOf(': ') ?? -1;
+  return {
+    id: entry.id,
+    state: entry.state,
+    peer: entry.peer,
+    attempt: entry.attempt,
+    function: entry.function,
+    language: entry.language,
+    queued_ms: round(entry.queuedMs),
+    run_ms: entry.runMs === null ? null : round(entry.runMs),
+    accepted_at: new Date(entry.acceptedAt).toISOString(),
+    ended_at: new Date(entry.endedAt).toISOString(),
+    ...(entry.error === null ? {} : { error: { code: entry.error.slice(0, at), message: entry.error.slice(at + 2) } }),
+  };
+}
+
+const attemptRow = ({ attempt, peer, state, reason, wall }: AttemptStory) => ({ attempt, peer, state, reason, at: new Date(wall).toISOString() });
+
+const outputOf = (kept: Kept | undefined) => ({
+  text: kept === undefined ? '' : Buffer.concat([kept.head, kept.tail]).toString('utf8'),
+  dropped_bytes: kept?.dropped ?? 0,
+});
+
+function common(accepted: Story['accepted'], attempts: readonly AttemptStory[], stdout: Kept | undefined, stderr: Kept | undefined) {
+  return {
+    function: accepted.function,
+    language: accepted.language,
+    program: accepted.program,
+    options: accepted.options,
+    accepted_at: new Date(accepted.wall).toISOString(),
+    attempts: attempts.map(attemptRow),
+    output: { stdout: outputOf(stdout), stderr: outputOf(stderr) },
+  };
+}
+
+/** The whole story of a task that has not ended. */
+export function openTask(home: HomeState, task: Task, nowMs: number): string {
+  const { id, state, peer, attempt, waiting_for } = taskRow(home, task, nowMs);
+  const queuedMs = (currentAttempt(task)?.at ?? nowMs) - task.accepted.at;
+  return JSON.stringify({
+    id,
+    state,
+    peer,
+    attempt,
+    queued_ms: round(queuedMs),
+    run_ms: null,
+    receipt: task.receipt,
+    waiting_for: waiting_for ?? null,
+    ...common(task.accepted, task.attempts, task.stdout?.kept(), task.stderr?.kept()),
+  });
+}
+
+/** The whole story of one that has. `result` is its exact text, there exactly when it is done. */
+export function endedTask(story: Story, result: Uint8Array | undefined): Buffer {
+  const document = JSON.stringify({
+    ...plainOutcome(outcomeOf(story)),
+    waiting_for: null,
+    ...common(story.accepted, story.attempts, story.ended.stdout, story.ended.stderr),
+    ended_at: new Date(story.ended.wall).toISOString(),
+  });
+  if (result === undefined) return Buffer.from(document);
+  return Buffer.concat([Buffer.from(`${document.slice(0, -1)},"result":`), result, Buffer.from('}')]);
+}
+
+function plainOutcome({ result: _result, queued_ms, run_ms, ...rest }: Outcome) {
+  return { ...rest, queued_ms: round(queued_ms), run_ms: run_ms === null ? null : round(run_ms) };
+}
+
+export const resultOf = (story: Story): Value | undefined => (story.ended.state === 'done' ? story.ended.result : undefined);

@@ -1,0 +1,35 @@
+/** What a runner is told (past tense) and what it orders (imperative). See runner-state.ts. */
+import type { AttemptRef, Language, Message, MessageOf, Problem, Value } from '../wire/messages.ts';
+
+export type RunnerEvent =
+  | { type: 'tick' }
+  | { type: 'home_linked'; home: string }
+  | { type: 'home_unlinked'; home: string }
+  /** `ready`: its program and its arguments are all here. */
+  | { type: 'attempt_offered'; home: string; attempt: MessageOf<'attempt'>; ready: boolean }
+  | { type: 'content_arrived'; key: string }
+  | { type: 'content_failed'; key: string; why: string }
+  | { type: 'kill_told'; home: string; ref: AttemptRef; why: MessageOf<'kill'>['why'] }
+  | { type: 'stored_told'; home: string; refs: AttemptRef[] }
+  | { type: 'worker_ready'; worker: string; pid: number }
+  | { type: 'worker_output'; worker: string; job: number; stream: 'stdout' | 'stderr'; data: Uint8Array }
+  | { type: 'worker_answered'; worker: string; job: number; runUs: number; result?: Value; resultBytes: number; error?: Problem; leftovers: boolean }
+  | { type: 'worker_exited'; worker: string; outOfMemory: { limitMb: number } | null; why: string }
+  | { type: 'worker_gone'; worker: string }
+  /** The answer to `take_back`: these jobs never started and never will. */
+  | { type: 'taken_back'; worker: string; jobs: number[] }
+  | { type: 'load_measured'; cpuLoad: number }
+  | { type: 'warmed'; language: Language; submitter: string }
+  | { type: 'draining' };
+
+export type RunnerSend =
+  | { to: 'home'; home: string; message: Message }
+  | { to: 'spawn'; worker: string; language: Language; submitter: string; memoryMb: number | null }
+  | { to: 'feed'; worker: string; jobs: { job: number; attempt: MessageOf<'attempt'> }[] }
+  | { to: 'take_back'; worker: string }
+  | { to: 'kill'; worker: string }
+  /** Get the content of an admitted attempt from its home. */
+  | { to: 'content'; home: string; attempt: MessageOf<'attempt'> }
+  /** The attempt is over: its arguments, and its result once it is stored, are no longer needed. */
+  | { to: 'forget_content'; key: string }
+  | { to: 'forget_result'; hash: string };

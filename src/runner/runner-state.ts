@@ -1,0 +1,523 @@
+/**
+ * The decider of a runner: takes attempts or turns them away, keeps workers, keeps results until stored.
+ *
+ * Neighbours: runner.ts carries out; src/sandbox does what is told to workers; load.ts reads the machine;
+ * the home (over the wire) decides what an end means.
+ *
+ * Invariants
+ * 1. At most `slots` attempts run at a time; one that is being killed occupies its slot until its worker is gone.
+ * 2. Every attempt that was taken is answered once: ended (kept until stored) or turned away unstarted.
+ * 3. What was sent ahead runs only in slots that nobody else was promised, and goes back when it has to wait.
+ * 4. A job is in at most one worker; `take_back` is the only way back out of it.
+ */
+import type { Now } from '../lib/clock.ts';
+import type { Decider, Decision } from '../lib/driver.ts';
+import { limits } from '../limits.ts';
+import type { AttemptEnd, AttemptRef, Language, MessageOf, Problem, Refusal, Value } from '../wire/messages.ts';
+import type { RunnerEvent, RunnerSend } from './runner-events.ts';
+import { suits, type Worker, WorkerTable } from './workers-state.ts';
+
+interface Attempt {
+  readonly home: string;
+  readonly message: MessageOf<'attempt'>;
+  readonly ahead: boolean;
+  /** content: fetching. waiting: for a slot or a worker. fed: behind another in a worker's pipe. ending: being killed. */
+  state: 'content' | 'waiting' | 'fed' | 'running' | 'ending';
+  worker: string | undefined;
+  takenAt: number;
+  startedAt: number;
+  announced: boolean;
+  /** How it ends, once its worker is gone. */
+  verdict: { outcome: AttemptEnd['outcome']; error?: Problem } | undefined;
+}
+
+interface KeptResult {
+  home: string;
+  end: MessageOf<'attempt_ended'>;
+  bytes: number;
+  at: number;
+}
+
+export interface RunnerOptions {
+  peer: string;
+  slots: number;
+  languages: readonly Language[];
+  memoryMb: number;
+  /** How many jobs a worker of that language can hold beyond the one that runs. */
+  aheadInPipe: (language: Language) => number;
+}
+
+const loadGapMs = 250;
+
+export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, never> {
+  readonly slots: number;
+  cpuLoad = 0;
+  draining = false;
+  readonly attempts = new Map<string, Attempt>();
+  readonly #o: RunnerOptions;
+  readonly #homes = new Set<string>();
+  readonly #workers = new WorkerTable();
+  readonly #kept = new Map<string, KeptResult>();
+  #keptBytes = 0;
+  /** Taken, with a slot promised; started before those below. */
+  readonly #first: Attempt[] = [];
+  readonly #ahead: Attempt[] = [];
+  #promised = 0;
+  #running = 0;
+  #lastEndAt = 0;
+  #toldLoadAt = -Infinity;
+  #toldLoad = '';
+  #started = new Map<string, AttemptRef[]>();
+  #now: Now = { ms: 0, wall: 0 };
+  #out: Decision<RunnerSend, never, never> = { send: [], journal: [], after: [], wakeAt: undefined };
+
+  constructor(options: RunnerOptions) {
+    this.#o = options;
+    this.slots = options.slots;
+  }
+
+  decide(event: RunnerEvent, now: Now): Decision<RunnerSend, never, never> {
+    this.#now = now;
+    this.#out = { send: [], journal: [], after: [], wakeAt: undefined };
+    this.#handle(event);
+    this.#startWaiting();
+    this.#tellStarted();
+    this.#tellLoad();
+    this.#out.wakeAt = this.#wakeAt();
+    return this.#out;
+  }
+
+  /** Slots that run something. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Attempts of that home: what runs here, and results that are not stored yet. */
+  heldFor(home: string): (AttemptRef & { ended: boolean })[] {
+    const held = [];
+    for (const { home: of, message } of this.attempts.values()) if (of === home) held.push({ ...refOf(message), ended: false });
+    for (const { home: of, end } of this.#kept.values()) if (of === home) held.push({ ...refOf(end), ended: true });
+    return held;
+  }
+
+  #handle(event: RunnerEvent): void {
+    switch (event.type) {
+      case 'tick':
+        return this.#tick();
+      case 'home_linked':
+        return this.#homeLinked(event.home);
+      case 'home_unlinked':
+        this.#homes.delete(event.home);
+        return;
+      case 'attempt_offered':
+        return this.#offered(event.home, event.attempt, event.ready);
+      case 'content_arrived':
+        return this.#contentArrived(event.key);
+      case 'content_failed':
+        return this.#contentFailed(event.key, event.why);
+      case 'kill_told':
+        return this.#killTold(event.ref);
+      case 'stored_told':
+        for (const ref of event.refs) this.#forget(ref.key);
+        return;
+      case 'worker_ready':
+        return this.#workerReady(event.worker, event.pid);
+      case 'worker_output':
+        return this.#workerOutput(event);
+      case 'worker_answered':
+        return this.#workerAnswered(event);
+      case 'worker_exited':
+        return this.#workerExited(event);
+      case 'worker_gone':
+        return this.#workerGone(event.worker);
+      case 'taken_back':
+        return this.#takenBack(event.worker, event.jobs);
+      case 'load_measured':
+        this.cpuLoad = event.cpuLoad;
+        return;
+      case 'warmed':
+        this.#prepare(event.language, event.submitter, null, false);
+        return;
+      case 'draining':
+        return this.#drain();
+    }
+  }
+
+  // --- homes -------------------------------------------------------------------------------
+
+  #homeLinked(home: string): void {
+    this.#homes.add(home);
+    this.#toldLoad = '';
+    for (const kept of this.#kept.values()) if (kept.home === home) this.#tell(home, kept.end);
+  }
+
+  #tell(home: string, message: Extract<RunnerSend, { to: 'home' }>['message']): void {
+    if (this.#homes.has(home)) this.#out.send.push({ to: 'home', home, message });
+  }
+
+  #offered(home: string, message: MessageOf<'attempt'>, ready: boolean): void {
+    if (this.attempts.has(message.key) || this.#kept.has(message.key)) return;
+    const refusal = this.#refusal(message);
+    if (refusal !== undefined) {
+      this.#turnAway(home, message, refusal);
+      return;
+    }
+    const ahead = message.ahead === true;
+    const attempt: Attempt = { home, message, ahead, state: ready ? 'waiting' : 'content', worker: undefined, takenAt: this.#now.ms, startedAt: 0, announced: false, verdict: undefined };
+    this.attempts.set(message.key, attempt);
+    if (!ahead) this.#promised += 1;
+    if (ready) this.#queue(attempt);
+    else this.#out.send.push({ to: 'content', home, attempt: message });
+  }
+
+  #refusal(message: MessageOf<'attempt'>): Refusal | undefined {
+    if (this.draining) return 'draining';
+    if (!this.#o.languages.includes(message.language)) return 'no_interpreter';
+    if ((message.memoryMb ?? 0) > this.#o.memoryMb) return 'memory';
+    if (this.#keptBytes > limits.resultKeepBytes) return 'busy';
+    if (message.ahead === true) return this.#ahead.length < this.slots * limits.aheadTasksMax ? undefined : 'busy';
+    return this.#promised < this.slots ? undefined : 'busy';
+  }
+
+  #turnAway(home: string, message: AttemptRef, reason: Refusal, detail?: string): void {
+    this.#tell(home, { kind: 'turned_away', ...refOf(message), reason, ...(detail === undefined ? {} : { detail }) });
+  }
+
+  #queue(attempt: Attempt): void {
+    attempt.state = 'waiting';
+    (attempt.ahead ? this.#ahead : this.#first).push(attempt);
+  }
+
+  #contentArrived(key: string): void {
+    const attempt = this.attempts.get(key);
+    if (attempt?.state === 'content') this.#queue(attempt);
+  }
+
+  #contentFailed(key: string, why: string): void {
+    const attempt = this.attempts.get(key);
+    if (attempt?.state !== 'content') return;
+    this.#remove(attempt);
+    this.#turnAway(attempt.home, attempt.message, 'content_missing', why);
+  }
+
+  #killTold(ref: AttemptRef): void {
+    const attempt = this.attempts.get(ref.key);
+    if (attempt === undefined) {
+      this.#forget(ref.key);
+      return;
+    }
+    if (attempt.state === 'running') return this.#kill(attempt, { outcome: 'killed' });
+    if (attempt.state === 'ending') {
+      attempt.verdict = { outcome: 'killed' };
+      return;
+    }
+    attempt.verdict = { outcome: 'killed' };
+    if (attempt.state === 'fed') this.#out.send.push({ to: 'take_back', worker: attempt.worker! });
+    else this.#end(attempt, { outcome: 'killed' }, 0);
+  }
+
+  #forget(key: string): void {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return;
+    this.#kept.delete(key);
+    this.#keptBytes -= kept.bytes;
+    const { result } = kept.end;
+    if (result !== undefined && !(result instanceof Uint8Array)) this.#out.send.push({ to: 'forget_result', hash: result.hash });
+  }
+
+  // --- starting ----------------------------------------------------------------------------
+
+  #startWaiting(): void {
+    for (const queue of [this.#first, this.#ahead]) {
+      while (queue.length > 0 && this.#running < this.slots) this.#start(queue.shift()!);
+    }
+    if (this.#ahead.length > 0) this.#feedAhead();
+  }
+
+  #start(attempt: Attempt): void {
+    const { message } = attempt;
+    const worker = this.#workers.free(message, 'idle') ?? this.#workers.free(message, 'starting') ?? this.#spawn(message);
+    this.#running += 1;
+    attempt.state = 'running';
+    attempt.startedAt = this.#now.ms;
+    this.#feed(worker, [attempt]);
+  }
+
+  #spawn(message: MessageOf<'attempt'>): Worker {
+    if (this.#workers.size >= this.slots + limits.workersIdleMax) {
+      const oldest = this.#workers.oldestIdle();
+      if (oldest !== undefined) this.#retire(oldest);
+    }
+    return this.#prepare(message.language, message.submitter, message.memoryMb ?? null, message.fresh ?? false);
+  }
+
+  /** Starts a worker; also used to have one warm before the first task. */
+  #prepare(language: Language, submitter: string, memoryMb: number | null, fresh: boolean): Worker {
+    const worker = this.#workers.make(language, submitter, memoryMb, fresh, this.#now.ms);
+    this.#out.send.push({ to: 'spawn', worker: worker.id, language, submitter, memoryMb });
+    return worker;
+  }
+
+  #feed(worker: Worker, attempts: readonly Attempt[]): void {
+    const jobs = attempts.map((attempt) => {
+      attempt.worker = worker.id;
+      worker.lastJob += 1;
+      worker.jobs.push({ job: worker.lastJob, key: attempt.message.key });
+      return { job: worker.lastJob, attempt: attempt.message };
+    });
+    if (worker.state === 'idle') worker.state = 'busy';
+    this.#out.send.push({ to: 'feed', worker: worker.id, jobs });
+  }
+
+  /** Puts tiny attempts behind the running one of the same submitter, to spare a round trip for each. */
+  #feedAhead(): void {
+    for (const worker of this.#workers.all()) {
+      if (this.#ahead.length === 0) return;
+      if (worker.state !== 'busy' || worker.jobs.length === 0) continue;
+      const room = 1 + this.#o.aheadInPipe(worker.language) - worker.jobs.length;
+      const running = this.attempts.get(worker.jobs[0]!.key);
+      // Refilled by halves, so that frames travel in batches; and never behind one that is slow.
+      if (room * 2 < this.#o.aheadInPipe(worker.language) || running === undefined || this.#now.ms - running.startedAt > limits.aheadMs) continue;
+      const batch: Attempt[] = [];
+      while (batch.length < room && this.#ahead.length > 0 && suits(worker, this.#ahead[0]!.message)) {
+        const attempt = this.#ahead.shift()!;
+        attempt.state = 'fed';
+        batch.push(attempt);
+      }
+      if (batch.length > 0) this.#feed(worker, batch);
+    }
+  }
+
+  // --- workers -----------------------------------------------------------------------------
+
+  #workerReady(id: string, pid: number): void {
+    const worker = this.#workers.get(id);
+    if (worker === undefined) return;
+    worker.pid = pid;
+    if (worker.state !== 'starting') return;
+    worker.state = worker.jobs.length > 0 ? 'busy' : 'idle';
+    worker.idleSince = this.#now.ms;
+    // The start of an interpreter is not the task's time.
+    const waiting = worker.jobs[0] === undefined ? undefined : this.attempts.get(worker.jobs[0].key);
+    if (waiting !== undefined) waiting.startedAt = this.#now.ms;
+  }
+
+  #workerOutput({ worker: id, job, stream, data }: Extract<RunnerEvent, { type: 'worker_output' }>): void {
+    const key = this.#workers.get(id)?.jobs.find((entry) => entry.job === job)?.key;
+    const attempt = key === undefined ? undefined : this.attempts.get(key);
+    if (attempt !== undefined) this.#tell(attempt.home, { kind: 'attempt_output', ...refOf(attempt.message), stream, data });
+  }
+
+  #workerAnswered({ worker: id, job, runUs, result, resultBytes, error, leftovers }: Extract<RunnerEvent, { type: 'worker_answered' }>): void {
+    const worker = this.#workers.get(id);
+    if (worker === undefined || worker.jobs[0]?.job !== job) return;
+    const attempt = this.attempts.get(worker.jobs.shift()!.key);
+    const spent = leftovers || worker.fresh;
+    if (spent && worker.state !== 'dying') this.#retire(worker);
+    if (attempt !== undefined) this.#answered(attempt, runUs, result, resultBytes, error);
+    if (worker.state === 'dying') return;
+    const next = worker.jobs[0] === undefined ? undefined : this.attempts.get(worker.jobs[0].key);
+    if (next === undefined) {
+      worker.state = 'idle';
+      worker.idleSince = this.#now.ms;
+    } else {
+      this.#running += 1;
+      next.state = 'running';
+      next.startedAt = this.#now.ms;
+    }
+  }
+
+  #answered(attempt: Attempt, runUs: number, result: Value | undefined, resultBytes: number, error: Problem | undefined): void {
+    // A kill was on its way: what it was told to be is what it is, once the worker is gone.
+    if (attempt.state === 'ending') return;
+    if (error === undefined) this.#end(attempt, { outcome: 'done' }, runUs, result, resultBytes);
+    else this.#end(attempt, { outcome: error.code === 'out_of_memory' ? 'out_of_memory' : 'failed', error }, runUs);
+  }
+
+  #workerExited({ worker: id, outOfMemory, why }: Extract<RunnerEvent, { type: 'worker_exited' }>): void {
+    const worker = this.#workers.get(id);
+    if (worker === undefined) return;
+    worker.state = 'dying';
+    const [first, ...others] = worker.jobs.splice(0);
+    for (const { key } of others.toReversed()) this.#unfeed(key);
+    const attempt = first === undefined ? undefined : this.attempts.get(first.key);
+    if (attempt === undefined) return;
+    worker.jobs.push(first!);
+    if (attempt.state === 'fed') this.#running += 1;
+    attempt.state = 'ending';
+    attempt.verdict ??=
+      outOfMemory === null
+        ? { outcome: 'failed', error: { code: 'worker_died', message: why } }
+        : { outcome: 'out_of_memory', error: { code: 'out_of_memory', message: `the task used more than its limit of ${outOfMemory.limitMb} MB of memory`, hint: 'give it more with --memory, or make it use less' } };
+  }
+
+  #workerGone(id: string): void {
+    const worker = this.#workers.get(id);
+    if (worker === undefined) return;
+    this.#workers.remove(id);
+    for (const { key } of worker.jobs.toReversed()) this.#unfeed(key);
+    const first = worker.jobs[0];
+    const attempt = first === undefined ? undefined : this.attempts.get(first.key);
+    if (attempt === undefined || attempt.worker !== id) return;
+    const verdict = attempt.verdict ?? { outcome: 'failed', error: { code: 'worker_died', message: 'its worker ended' } };
+    this.#end(attempt, verdict, Math.round((this.#now.ms - attempt.startedAt) * 1000));
+  }
+
+  /** A job that had not started goes back to the head of its queue. */
+  #unfeed(key: string): void {
+    const attempt = this.attempts.get(key);
+    if (attempt?.state !== 'fed') return;
+    if (attempt.verdict !== undefined) return this.#end(attempt, attempt.verdict, 0);
+    attempt.state = 'waiting';
+    attempt.worker = undefined;
+    (attempt.ahead ? this.#ahead : this.#first).unshift(attempt);
+  }
+
+  #takenBack(id: string, jobs: readonly number[]): void {
+    const worker = this.#workers.get(id);
+    if (worker === undefined) return;
+    const taken = worker.jobs.filter(({ job }) => jobs.includes(job));
+    for (const { job, key } of taken.toReversed()) {
+      worker.jobs.splice(worker.jobs.findIndex((entry) => entry.job === job), 1);
+      this.#unfeed(key);
+    }
+    // What could not be taken back has started: a kill for it goes the hard way.
+    for (const { key } of worker.jobs) {
+      const attempt = this.attempts.get(key);
+      if (attempt?.verdict !== undefined && attempt.state === 'running') this.#kill(attempt, attempt.verdict);
+    }
+  }
+
+  #kill(attempt: Attempt, verdict: NonNullable<Attempt['verdict']>): void {
+    attempt.state = 'ending';
+    attempt.verdict = verdict;
+    const worker = this.#workers.get(attempt.worker ?? '');
+    if (worker !== undefined) this.#retire(worker);
+  }
+
+  #retire(worker: Worker): void {
+    if (worker.state === 'dying') return;
+    if (worker.jobs.length > 1) this.#out.send.push({ to: 'take_back', worker: worker.id });
+    worker.state = 'dying';
+    this.#out.send.push({ to: 'kill', worker: worker.id });
+  }
+
+  // --- ends --------------------------------------------------------------------------------
+
+  #end(attempt: Attempt, { outcome, error }: NonNullable<Attempt['verdict']>, runUs: number, result?: Value, resultBytes = 0): void {
+    const { home, message } = attempt;
+    const worker = this.#workers.get(attempt.worker ?? '');
+    this.#remove(attempt);
+    const end: MessageOf<'attempt_ended'> = {
+      kind: 'attempt_ended',
+      ...refOf(message),
+      outcome,
+      runUs,
+      ...(result === undefined ? {} : { result }),
+      ...(error === undefined ? {} : { error }),
+      ...(worker?.pid === undefined ? {} : { pid: worker.pid }),
+    };
+    this.#tell(home, end);
+    if (outcome === 'killed') return;
+    this.#kept.set(message.key, { home, end, bytes: resultBytes + 200, at: this.#now.ms });
+    this.#keptBytes += resultBytes + 200;
+  }
+
+  #remove(attempt: Attempt): void {
+    this.attempts.delete(attempt.message.key);
+    if (!attempt.ahead) this.#promised -= 1;
+    if (attempt.state === 'running' || attempt.state === 'ending') {
+      this.#running -= 1;
+      this.#lastEndAt = this.#now.ms;
+    }
+    if (attempt.state === 'waiting') drop(attempt.ahead ? this.#ahead : this.#first, attempt);
+    this.#out.send.push({ to: 'forget_content', key: attempt.message.key });
+  }
+
+  #drain(): void {
+    this.draining = true;
+    for (const attempt of [...this.#first, ...this.#ahead]) {
+      this.#remove(attempt);
+      this.#turnAway(attempt.home, attempt.message, 'draining');
+    }
+  }
+
+  // --- time --------------------------------------------------------------------------------
+
+  #tick(): void {
+    const { ms } = this.#now;
+    for (const attempt of this.attempts.values()) {
+      const { timeoutMs } = attempt.message;
+      if (attempt.state === 'running' && timeoutMs !== undefined && ms >= attempt.startedAt + timeoutMs) {
+        this.#kill(attempt, {
+          outcome: 'timed_out',
+          error: { code: 'timed_out', message: `the task ran longer than its timeout of ${timeoutMs / 1000} s and was killed`, hint: 'give it more time with --timeout' },
+        });
+      }
+    }
+    this.#sendBackAhead();
+    for (const [key, { at }] of this.#kept) {
+      if (ms - at < limits.resultKeepMs) break;
+      this.#forget(key);
+    }
+    for (const worker of this.#workers.all()) {
+      if (worker.state === 'idle' && ms - worker.idleSince >= limits.workerIdleMs) this.#retire(worker);
+    }
+  }
+
+  /** Nothing ended for a while: what was sent ahead would wait for something slow. */
+  #sendBackAhead(): void {
+    if (this.#now.ms - this.#lastEndAt < limits.aheadWaitMsMax) return;
+    for (const worker of this.#workers.all()) {
+      const running = worker.jobs.length > 1 ? this.attempts.get(worker.jobs[0]!.key) : undefined;
+      if (running !== undefined && this.#now.ms - running.startedAt >= limits.aheadWaitMsMax) this.#out.send.push({ to: 'take_back', worker: worker.id });
+    }
+    for (const attempt of [...this.#ahead]) {
+      if (this.#now.ms - attempt.takenAt < limits.aheadWaitMsMax) continue;
+      this.#remove(attempt);
+      this.#turnAway(attempt.home, attempt.message, 'busy');
+    }
+  }
+
+  /** For an attempt that is over in no time its end says enough. */
+  #tellStarted(): void {
+    for (const attempt of this.attempts.values()) {
+      if (attempt.announced || attempt.state !== 'running') continue;
+      if (attempt.ahead && this.#now.ms - attempt.startedAt < limits.aheadMs) continue;
+      attempt.announced = true;
+      const refs = this.#started.get(attempt.home) ?? [];
+      refs.push(refOf(attempt.message));
+      this.#started.set(attempt.home, refs);
+    }
+    if (this.#started.size === 0) return;
+    for (const [home, attempts] of this.#started) this.#tell(home, { kind: 'started', attempts });
+    this.#started.clear();
+  }
+
+  #tellLoad(): void {
+    const load = `${this.#running}/${this.slots}/${Math.round(this.cpuLoad * 20)}/${this.draining}`;
+    if (load === this.#toldLoad || this.#now.ms - this.#toldLoadAt < loadGapMs) return;
+    this.#toldLoad = load;
+    this.#toldLoadAt = this.#now.ms;
+    for (const home of this.#homes) this.#tell(home, { kind: 'runner_load', running: this.#running, slots: this.slots, cpu_load: this.cpuLoad, draining: this.draining });
+  }
+
+  #wakeAt(): number {
+    const { ms } = this.#now;
+    let at = ms + limits.tickMsMax;
+    for (const attempt of this.attempts.values()) {
+      const { timeoutMs } = attempt.message;
+      if (attempt.state === 'running' && timeoutMs !== undefined) at = Math.min(at, attempt.startedAt + timeoutMs);
+      if (attempt.state === 'running' && !attempt.announced) at = Math.min(at, attempt.startedAt + limits.aheadMs);
+      if (attempt.state === 'fed' || (attempt.ahead && attempt.state === 'waiting')) at = Math.min(at, Math.max(attempt.takenAt, this.#lastEndAt) + limits.aheadWaitMsMax);
+    }
+    return Math.max(at, ms + 1);
+  }
+}
+
+const refOf = ({ id, attempt, key }: AttemptRef): AttemptRef => ({ id, attempt, key });
+
+function drop<T>(from: T[], value: T): void {
+  const at = from.indexOf(value);
+  if (at >= 0) from.splice(at, 1);
+}

@@ -1,0 +1,200 @@
+/**
+ * The shell of a runner: links to homes, workers, the machine's load; all decisions are runner-state.ts's.
+ *
+ * Neighbours: src/sandbox runs the workers; a home speaks to it over a Connection, also the home of the
+ * same peer (in memory).
+ */
+import type { Clock } from '../lib/clock.ts';
+import { Driver } from '../lib/driver.ts';
+import { limits } from '../limits.ts';
+import type { Job, WorkerEvent, WorkerProcess, WorkerSpec } from '../sandbox/types.ts';
+import { type Connection, type Language, type Message, type MessageOf, peerNameSchema } from '../wire/index.ts';
+import { Contents } from './contents.ts';
+import { LoadMeter } from './load.ts';
+import type { RunnerEvent, RunnerSend } from './runner-events.ts';
+import { RunnerState } from './runner-state.ts';
+
+/** What a runner needs of the sandbox. */
+export interface WorkerHost {
+  spawn(spec: WorkerSpec): void;
+  feed(worker: string, jobs: Job[]): void;
+  takeBack(worker: string): number[];
+  kill(worker: string): void;
+  list(): WorkerProcess[];
+}
+
+export interface RunnerShellOptions {
+  peer: string;
+  incarnation: string;
+  version: string;
+  slots: number;
+  languages: readonly Language[];
+  memoryMb: number;
+  clock: Clock;
+  aheadInPipe: (language: Language) => number;
+  /** Starts no process yet; `onEvent` of the sandbox is Runner.onWorkerEvent. */
+  workers: WorkerHost;
+  broken: (error: unknown) => void;
+  meter?: LoadMeter;
+}
+
+const sampleMs = 250;
+
+export class Runner {
+  readonly state: RunnerState;
+  readonly #o: RunnerShellOptions;
+  readonly #driver: Driver<RunnerEvent, RunnerSend, never, never>;
+  readonly #homes = new Map<string, Connection>();
+  readonly #contents = new Contents();
+  #sampler: NodeJS.Timeout | undefined;
+
+  constructor(options: RunnerShellOptions) {
+    this.#o = options;
+    this.state = new RunnerState(options);
+    this.#driver = new Driver<RunnerEvent, RunnerSend, never, never>({
+      decider: this.state,
+      clock: options.clock,
+      recorder: undefined,
+      tick: { type: 'tick' },
+      send: (effect) => this.#carryOut(effect),
+      release: () => {},
+      broken: options.broken,
+    });
+  }
+
+  start(): void {
+    const meter = this.#o.meter ?? new LoadMeter();
+    this.#sampler = setInterval(() => this.#driver.dispatch({ type: 'load_measured', cpuLoad: meter.sample(sampleMs) }), sampleMs);
+    this.#driver.dispatch({ type: 'tick' });
+  }
+
+  /** One worker of the peer's own, warm before the first task needs it. */
+  warm(language: Language, submitter: string): void {
+    this.#driver.dispatch({ type: 'warmed', language, submitter });
+  }
+
+  /** Takes nothing new; resolves when nothing runs, or after `waitMs`. */
+  async drain(waitMs: number): Promise<void> {
+    this.#driver.dispatch({ type: 'draining' });
+    const until = performance.now() + waitMs;
+    while (this.state.attempts.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  stop(): void {
+    clearInterval(this.#sampler);
+    this.#driver.stop();
+    for (const connection of this.#homes.values()) connection.close();
+  }
+
+  /** A link on which a home of that name said hello. Its key is part of its name here: a name alone proves nothing. */
+  accept(connection: Connection, homeName: string): void {
+    const home = `${connection.peerKey}/${peerNameSchema.parse(homeName)}`;
+    this.#homes.get(home)?.close();
+    this.#homes.set(home, connection);
+    connection.serve((hash) => Promise.resolve(this.#contents.result(hash)));
+    connection.send({ kind: 'hello', version: this.#o.version, incarnation: this.#o.incarnation, as: 'runner', name: this.#o.peer, held: this.state.heldFor(home) });
+    connection.onClose = () => {
+      if (this.#homes.get(home) !== connection) return;
+      this.#homes.delete(home);
+      this.#driver.dispatch({ type: 'home_unlinked', home });
+    };
+    connection.onMessage = (message) => this.#heard(home, connection, message);
+    this.#driver.dispatch({ type: 'home_linked', home });
+  }
+
+  processes(): WorkerProcess[] {
+    return this.#o.workers.list();
+  }
+
+  #heard(home: string, connection: Connection, message: Message): void {
+    switch (message.kind) {
+      case 'attempt':
+        this.#driver.dispatch({ type: 'attempt_offered', home, attempt: message, ready: this.#contents.inputsOf(message) !== undefined });
+        return;
+      case 'kill':
+        this.#driver.dispatch({ type: 'kill_told', home, ref: message, why: message.why });
+        return;
+      case 'stored':
+        this.#driver.dispatch({ type: 'stored_told', home, refs: message.attempts });
+        return;
+      case 'bye':
+        return;
+      default:
+        connection.close({ code: 'internal', message: `a home does not send "${message.kind}" to a runner` });
+    }
+  }
+
+  #carryOut(effect: RunnerSend): void {
+    switch (effect.to) {
+      case 'home':
+        this.#homes.get(effect.home)?.send(effect.message);
+        return;
+      case 'spawn':
+        this.#o.workers.spawn({ worker: effect.worker, language: effect.language, memoryMb: effect.memoryMb, name: this.#o.peer });
+        return;
+      case 'feed':
+        this.#o.workers.feed(effect.worker, effect.jobs.map(({ job, attempt }) => this.#jobOf(job, attempt)));
+        return;
+      case 'take_back':
+        this.#driver.dispatch({ type: 'taken_back', worker: effect.worker, jobs: this.#o.workers.takeBack(effect.worker) });
+        return;
+      case 'kill':
+        this.#o.workers.kill(effect.worker);
+        return;
+      case 'content':
+        void this.#fetch(effect.home, effect.attempt);
+        return;
+      case 'forget_content':
+        this.#contents.forgetInputs(effect.key);
+        return;
+      case 'forget_result':
+        this.#contents.forgetResult(effect.hash);
+    }
+  }
+
+  #jobOf(job: number, attempt: MessageOf<'attempt'>): Job {
+    const inputs = this.#contents.inputsOf(attempt);
+    if (inputs === undefined) throw new Error(`attempt ${attempt.key} was started without its content`);
+    return { job, programHash: attempt.program, source: inputs.source, function: attempt.function, args: inputs.args, kwargs: inputs.kwargs };
+  }
+
+  async #fetch(home: string, attempt: MessageOf<'attempt'>): Promise<void> {
+    const connection = this.#homes.get(home);
+    try {
+      if (connection === undefined) throw new Error('the link to its home is closed');
+      await this.#contents.fetch(attempt, connection);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      this.#driver.dispatch({ type: 'content_failed', key: attempt.key, why });
+      return;
+    }
+    this.#driver.dispatch({ type: 'content_arrived', key: attempt.key });
+  }
+
+  /** What the sandbox tells. */
+  onWorkerEvent(event: WorkerEvent): void {
+    switch (event.type) {
+      case 'ready':
+        return this.#driver.dispatch({ type: 'worker_ready', worker: event.worker, pid: event.pid });
+      case 'output':
+        for (let at = 0; at < event.data.length; at += limits.inlineBytesMax) {
+          const data = event.data.subarray(at, at + limits.inlineBytesMax);
+          this.#driver.dispatch({ type: 'worker_output', worker: event.worker, job: event.job, stream: event.stream, data });
+        }
+        return;
+      case 'result': {
+        const result = this.#contents.keepResult(event.result);
+        const { worker, job, runUs, leftovers } = event;
+        return this.#driver.dispatch({ type: 'worker_answered', worker, job, runUs, result, resultBytes: event.result.length, leftovers });
+      }
+      case 'failed': {
+        const { worker, job, runUs, leftovers, error } = event;
+        return this.#driver.dispatch({ type: 'worker_answered', worker, job, runUs, error, resultBytes: 0, leftovers });
+      }
+      case 'exited':
+        return this.#driver.dispatch({ type: 'worker_exited', worker: event.worker, outOfMemory: event.outOfMemory, why: event.why });
+      case 'gone':
+        return this.#driver.dispatch({ type: 'worker_gone', worker: event.worker });
+    }
+  }
+}
