@@ -32,19 +32,20 @@ from types import CoroutineType, ModuleType
 BaseException, Exception, OSError = builtins.BaseException, builtins.Exception, builtins.OSError
 ChildProcessError, MemoryError, ModuleNotFoundError = (
     builtins.ChildProcessError, builtins.MemoryError, builtins.ModuleNotFoundError)
-RecursionError, SyntaxError, SystemExit, TypeError, ValueError = (
-    builtins.RecursionError, builtins.SyntaxError, builtins.SystemExit, builtins.TypeError, builtins.ValueError)
+RecursionError, StopIteration, SyntaxError, SystemExit, TypeError, ValueError = (
+    builtins.RecursionError, builtins.StopIteration, builtins.SyntaxError, builtins.SystemExit,
+    builtins.TypeError, builtins.ValueError)
 UnicodeEncodeError = builtins.UnicodeEncodeError
-bool, bytearray, bytes, dict, float, frozenset, int, list, memoryview, set, str, tuple, type = (
-    builtins.bool, builtins.bytearray, builtins.bytes, builtins.dict, builtins.float, builtins.frozenset,
-    builtins.int, builtins.list, builtins.memoryview, builtins.set, builtins.str, builtins.tuple, builtins.type)
-callable, compile, enumerate, exec, getattr, hasattr, isinstance, len, max, min, repr, sorted = (
-    builtins.callable, builtins.compile, builtins.enumerate, builtins.exec, builtins.getattr,
-    builtins.hasattr, builtins.isinstance, builtins.len, builtins.max, builtins.min,
-    builtins.repr, builtins.sorted)
+bool, bytes, dict, float, int, list, memoryview, set, str, tuple, type = (
+    builtins.bool, builtins.bytes, builtins.dict, builtins.float, builtins.int, builtins.list,
+    builtins.memoryview, builtins.set, builtins.str, builtins.tuple, builtins.type)
+callable, compile, exec, getattr, hasattr, id, isinstance, len, range, repr, reversed, setattr, sorted = (
+    builtins.callable, builtins.compile, builtins.exec, builtins.getattr, builtins.hasattr, builtins.id,
+    builtins.isinstance, builtins.len, builtins.range, builtins.repr, builtins.reversed, builtins.setattr,
+    builtins.sorted)
 
-os_read, os_readv, os_write, os_pread, os_exit, getpid, waitid = (
-    os.read, os.readv, os.write, os.pread, os._exit, os.getpid, getattr(os, "waitid", None))
+os_read, os_write, os_pread, os_exit, getpid, waitid = (
+    os.read, os.write, os.pread, os._exit, os.getpid, getattr(os, "waitid", None))
 ioctl, monotonic_ns = fcntl.ioctl, time.monotonic_ns
 
 CONTROL_AT_SPAWN = 3  # the host puts the control channel there
@@ -76,9 +77,29 @@ PACKAGE_OF = {
     "skimage": "scikit-image", "sklearn": "scikit-learn", "yaml": "pyyaml",
 }
 
-decode_json = json.JSONDecoder().decode
-encode_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode
-encode_ascii_json = json.JSONEncoder(allow_nan=False, ensure_ascii=True, separators=(",", ":")).encode
+# The parts of json that are C: its Python parts look up builtins that a task may have replaced.
+scan_json = json.JSONDecoder().scan_once
+write_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).iterencode
+write_ascii_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).iterencode
+
+
+def decode_json(text):
+    text = text.strip(" \t\n\r")
+    try:
+        value, end = scan_json(text, 0)
+    except StopIteration as stop:
+        raise ValueError("a value is missing at character %d" % stop.value)
+    if end != len(text):
+        raise ValueError("there is more behind the value, at character %d" % end)
+    return value
+
+
+def encode_json(value):
+    return "".join(write_json(value, True))
+
+
+def encode_ascii_json(value):
+    return "".join(write_ascii_json(value, True))
 
 
 class Failure(Exception):
@@ -422,9 +443,6 @@ def first_misfit(root):
     return None
 
 
-id, range, reversed = builtins.id, builtins.range, builtins.reversed
-
-
 def parse_arguments(args, kwargs):
     positional = parse_json(args, "arguments", list, "a JSON array")
     named = {} if kwargs is None else parse_json(kwargs, "named arguments", dict, "a JSON object")
@@ -523,7 +541,7 @@ def syntax_failure(error, program):
 def call_failure(error, function, name, program, settings):
     """A TypeError raised by the call itself, before any line of the task ran."""
     trace = error.__traceback__
-    if type(error) is not TypeError or trace is None or trace.tb_next is not None:
+    if trace is None or trace.tb_next is not None:
         return failure_of(error, program, settings)
     try:
         from inspect import signature
@@ -551,7 +569,10 @@ class Leftovers:
 
     def any(self):
         if self.fd is not None:
-            return os_pread(self.fd, 16, 0) != b"1\n" and self._others()
+            try:
+                return os_pread(self.fd, 16, 0) != b"1\n" and self._others()
+            except OSError:
+                return True  # a task closed it
         if waitid is None:
             return False
         try:
@@ -658,7 +679,7 @@ class Guest:
         positional, named = parse_arguments(args, kwargs)
         try:
             value = function(*positional, **named)
-        except BaseException as error:
+        except TypeError as error:
             raise call_failure(error, function, name, program, self.settings)
         if type(value) is CoroutineType:
             import asyncio
