@@ -71,6 +71,7 @@ export const catalogue = {
   impossible: entry('user', exit.refused, false, 'No peer of the pool could ever run the task: language, memory or confidentiality.'),
   store_full: entry('operator', exit.refused, true, 'The disk under the home is full; nothing new is accepted.'),
   store_failed: entry('operator', exit.refused, true, 'The disk under the home failed to keep what it was given.'),
+  history_unavailable: entry('operator', exit.refused, true, 'The index of history does not answer; the record itself is whole.'),
   draining: entry('operator', exit.refused, true, 'The peer is shutting down and accepts nothing new.'),
 
   // a process that cannot start

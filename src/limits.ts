@@ -92,6 +92,14 @@ export const limits = {
 
   // --- the wire ----------------------------------------------------------------------------
   frameBytesMax: 256 * KiB,
+  /** Attempts that fit into one hello. */
+  heldMax: 3_000,
+  /** Entries of other lists in one message: peers take some 400 bytes each, attempts some 80. */
+  listPartMax: 300,
+  /** Texts of an error as it travels; a program may raise anything. */
+  problemMessageLengthMax: 8_192,
+  problemTracebackLengthMax: 32_768,
+  problemHintLengthMax: 2_048,
   /** Values up to this size travel inside their message; larger ones by content, in chunks. */
   inlineBytesMax: 64 * KiB,
   chunkBytes: 64 * KiB,

@@ -9,7 +9,7 @@ export interface Submission {
   language: 'python' | 'javascript';
   function: string;
   args: Value;
-  kwargs?: Value;
+  kwargs?: Value | undefined;
   options: TaskOptions;
   digest: string;
   submitter: string;

@@ -20,6 +20,7 @@ import { HomeStore } from './home-store.ts';
 import { ProgramCache } from './program-cache.ts';
 import { decodeStory, type HomeRecord, type Story } from './records.ts';
 import { RunnerLinks } from './runner-links.ts';
+import { peerRows } from './views.ts';
 
 export interface HomeOptions {
   peer: string;
@@ -128,6 +129,11 @@ export class Home {
   get state(): HomeState {
     if (this.#core === undefined) throw new Error('the home was not started');
     return this.#core.state;
+  }
+
+  /** What is known of the peers of the pool, as rows. */
+  peerRows(): ReturnType<typeof peerRows> {
+    return peerRows(this.state);
   }
 
   now(): number {
@@ -240,7 +246,7 @@ export class Home {
     queueMicrotask(() => {
       const attempts = this.#stored.get(peer) ?? [];
       this.#stored.delete(peer);
-      for (let at = 0; at < attempts.length; at += 1000) this.#core?.links.get(peer)?.send({ kind: 'stored', attempts: attempts.slice(at, at + 1000) });
+      for (let at = 0; at < attempts.length; at += limits.listPartMax) this.#core?.links.get(peer)?.send({ kind: 'stored', attempts: attempts.slice(at, at + limits.listPartMax) });
     });
   }
 

@@ -490,7 +490,9 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       this.#started.set(attempt.home, refs);
     }
     if (this.#started.size === 0) return;
-    for (const [home, attempts] of this.#started) this.#tell(home, { kind: 'started', attempts });
+    for (const [home, attempts] of this.#started) {
+      for (let at = 0; at < attempts.length; at += limits.listPartMax) this.#tell(home, { kind: 'started', attempts: attempts.slice(at, at + limits.listPartMax) });
+    }
     this.#started.clear();
   }
 

@@ -8,7 +8,7 @@ import type { Clock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
 import type { Job, WorkerEvent, WorkerProcess, WorkerSpec } from '../sandbox/types.ts';
-import { type Connection, type Language, type Message, type MessageOf, peerNameSchema } from '../wire/index.ts';
+import { type Connection, type Language, type Message, type MessageOf, peerNameSchema, type Problem } from '../wire/index.ts';
 import { Contents } from './contents.ts';
 import { LoadMeter } from './load.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
@@ -92,7 +92,7 @@ export class Runner {
     this.#homes.get(home)?.close();
     this.#homes.set(home, connection);
     connection.serve((hash) => Promise.resolve(this.#contents.result(hash)));
-    connection.send({ kind: 'hello', version: this.#o.version, incarnation: this.#o.incarnation, as: 'runner', name: this.#o.peer, held: this.state.heldFor(home) });
+    connection.send({ kind: 'hello', version: this.#o.version, incarnation: this.#o.incarnation, as: 'runner', name: this.#o.peer, held: this.state.heldFor(home).slice(0, limits.heldMax) });
     connection.onClose = () => {
       if (this.#homes.get(home) !== connection) return;
       this.#homes.delete(home);
@@ -188,8 +188,8 @@ export class Runner {
         return this.#driver.dispatch({ type: 'worker_answered', worker, job, runUs, result, resultBytes: event.result.length, leftovers });
       }
       case 'failed': {
-        const { worker, job, runUs, leftovers, error } = event;
-        return this.#driver.dispatch({ type: 'worker_answered', worker, job, runUs, error, resultBytes: 0, leftovers });
+        const { worker, job, runUs, leftovers } = event;
+        return this.#driver.dispatch({ type: 'worker_answered', worker, job, runUs, error: bounded(event.error), resultBytes: 0, leftovers });
       }
       case 'exited':
         return this.#driver.dispatch({ type: 'worker_exited', worker: event.worker, outOfMemory: event.outOfMemory, why: event.why });
@@ -197,4 +197,17 @@ export class Runner {
         return this.#driver.dispatch({ type: 'worker_gone', worker: event.worker });
     }
   }
+}
+
+/** A program may raise anything; what travels of it fits into a message. The end of a traceback says most. */
+function bounded(error: Problem): Problem {
+  const cut = (text: string, lengthMax: number) => (text.length <= lengthMax ? text : `${text.slice(0, lengthMax)}… (${text.length - lengthMax} characters more)`);
+  const { problemMessageLengthMax, problemTracebackLengthMax, problemHintLengthMax } = limits;
+  return {
+    code: error.code,
+    message: cut(error.message, problemMessageLengthMax),
+    ...(error.type === undefined ? {} : { type: error.type.slice(0, 500) }),
+    ...(error.traceback === undefined ? {} : { traceback: error.traceback.slice(-problemTracebackLengthMax) }),
+    ...(error.hint === undefined ? {} : { hint: cut(error.hint, problemHintLengthMax) }),
+  };
 }

@@ -139,7 +139,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     this.members.set(self.peer, member);
     this.#byLink.set(link, member);
     this.#send(link, { kind: 'welcome', pool: this.#pool, tracker: this.#name });
-    this.#send(link, { kind: 'peers', all: true, peers: this.peers() });
+    this.#sendPeers(link, true, this.peers());
     this.#news(known === undefined ? 'registered' : 'back', info);
     this.#newsDue = true;
   }
@@ -406,8 +406,15 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     this.#newsDue = false;
     this.#newsAt = this.#now.ms;
     if (peers.length === 0) return;
-    const message: Message = { kind: 'peers', all: false, peers: peers.map((member) => member.info) };
-    for (const { link } of this.members.values()) if (link !== undefined) this.#send(link, message);
+    const infos = peers.map((member) => member.info);
+    for (const { link } of this.members.values()) if (link !== undefined) this.#sendPeers(link, false, infos);
+  }
+
+  /** In parts that fit a message; only the first says that who is not on it is unknown. */
+  #sendPeers(link: number, all: boolean, peers: readonly PeerInfo[]): void {
+    for (let at = 0; at < Math.max(1, peers.length); at += limits.listPartMax) {
+      this.#send(link, { kind: 'peers', all: all && at === 0, peers: peers.slice(at, at + limits.listPartMax) });
+    }
   }
 
   #wakeAt(): number {

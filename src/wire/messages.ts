@@ -171,7 +171,7 @@ const hello = z.object({
   name: z.string().max(limits.nameLengthMax),
   pool: z.string().max(64).optional(),
   /** Runner to home: attempts of that home which it runs or whose results it keeps. */
-  held: z.array(attemptRefSchema.extend({ ended: z.boolean() })).max(5_000).optional(),
+  held: z.array(attemptRefSchema.extend({ ended: z.boolean() })).max(limits.heldMax).optional(),
   /** Peer to tracker. */
   self: peerSelfSchema.optional(),
 });

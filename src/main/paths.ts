@@ -1,0 +1,9 @@
+/**
+ * Where the built program's parts lie: next to the file that runs, in dist/.
+ * The sources run from dist/ only; tests that start whole processes build first.
+ */
+import { fileURLToPath } from 'node:url';
+
+export const distFolder = fileURLToPath(new URL('.', import.meta.url));
+export const indexWorkerUrl = new URL('index-worker.js', import.meta.url);
+export const guestsFolder = fileURLToPath(new URL('guests/', import.meta.url));

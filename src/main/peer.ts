@@ -1,0 +1,224 @@
+/**
+ * A peer's process: one home and one runner, joined by a link in memory, and a port for everybody else.
+ *
+ * Order of the start: the port first (one that was typed and is taken must be found before the store is
+ * opened), then interpreters and workers, then the store (which may take up running work), then the
+ * tracker (which sends work), then the page. The stop goes the other way round.
+ */
+import { randomBytes } from 'node:crypto';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { PotluckError } from '../errors.ts';
+import type { PeerOptions } from '../config.ts';
+import { dialRunner } from '../home/dial-runner.ts';
+import { Home } from '../home/home.ts';
+import { type Identity, openHomeFolder, readPool } from '../identity/home-folder.ts';
+import { ownKeyRoster } from '../identity/roster.ts';
+import { TickClock } from '../lib/clock.ts';
+import { limits } from '../limits.ts';
+import { Page } from '../page/page.ts';
+import { usableCores } from '../runner/load.ts';
+import { Runner } from '../runner/runner.ts';
+import { type Interpreter, probeInterpreter } from '../sandbox/interpreters.ts';
+import { probeLevel } from '../sandbox/levels.ts';
+import { aheadMax } from '../sandbox/worker.ts';
+import { Workers } from '../sandbox/workers.ts';
+import { version } from '../version.ts';
+import { type Connection, connectInMemory, type Language, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
+import { whenGreeted } from './incoming.ts';
+import { hostLabel, reachableHosts, thisMachine } from './machine.ts';
+import { exitWithParent } from './parent.ts';
+import { guestsFolder, indexWorkerUrl } from './paths.ts';
+import { broken, untilTold } from './process.ts';
+import { statusOf } from './status.ts';
+import { TrackerLink } from './tracker-link.ts';
+
+const portsTried = 50;
+
+export async function runPeer(options: PeerOptions): Promise<void> {
+  exitWithParent();
+  const { path, identity } = await openHomeFolder(options.homeFolder);
+  const roster = ownKeyRoster(identity.keyId);
+  const incoming: { take: (connection: Connection) => void } = { take: (connection) => connection.close() };
+  const listener = await listenNear(options, {
+    host: options.host,
+    identity,
+    trust: (key) => roster.roleOf(key) !== undefined,
+    onConnection: (connection) => incoming.take(connection),
+  });
+  const page = options.webUi ? await Page.listen({ host: options.webHost, port: options.webPort, portTyped: options.webPortTyped }) : undefined;
+  const name = options.name ?? `${hostLabel()}-${listener.port}`;
+  const say = (line: string) => {
+    if (!options.quiet) (options.json ? console.error : console.log)(line);
+  };
+
+  const interpreters = await findInterpreters(options, say);
+  const level = await probeLevel();
+  const incarnation = randomBytes(8).toString('hex');
+  const machine = thisMachine();
+  const slots = options.slots ?? usableCores();
+  const self: PeerSelf = {
+    peer: name,
+    incarnation,
+    addresses: reachableHosts(options.host).map((host) => ({ host, port: listener.port })),
+    machine,
+    ...(page === undefined ? {} : { web: page.url }),
+    slots,
+    languages: Object.fromEntries(interpreters.map(({ language, version: of }) => [language, of])),
+    memoryMb: Math.floor(totalmem() / (1024 * 1024)),
+    isolation: level.level,
+    version,
+  };
+  const folder = join(path, 'peers', name);
+
+  const onWorkerEvent: { tell: Runner['onWorkerEvent'] } = { tell: () => {} };
+  const workers = new Workers({
+    scratchRoot: join(folder, 'scratch'),
+    interpreters: Object.fromEntries(interpreters.map((interpreter) => [interpreter.language, interpreter])),
+    guestsFolder,
+    level,
+    onEvent: (event) => onWorkerEvent.tell(event),
+  });
+  const runner = new Runner({
+    peer: name,
+    incarnation,
+    version,
+    slots,
+    languages: interpreters.map(({ language }) => language),
+    memoryMb: self.memoryMb,
+    clock: new TickClock(limits.tickMsMax),
+    aheadInPipe: (language) => aheadMax(language) - 1,
+    workers,
+    broken,
+  });
+  onWorkerEvent.tell = (event) => runner.onWorkerEvent(event);
+
+  let pool = (await readPool(path))?.pool ?? '';
+  const tracker = new TrackerLink({
+    host: options.trackerHost,
+    port: options.trackerPort,
+    identity,
+    trust: (key) => roster.roleOf(key) !== undefined,
+    hello: () => ({ version, incarnation, as: 'peer', name, self }),
+    load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining }),
+    onUp: () => {
+      say(`joined the pool of the tracker at ${options.trackerHost}:${options.trackerPort}`);
+      home.trackerUp();
+    },
+    onAway: () => home.trackerAway(),
+    onMessage: (message) => home.fromTracker(message),
+    onWelcome: (message) => (pool = message.pool),
+    log: say,
+  });
+  const startedAt = performance.now();
+  const home = new Home({
+    peer: name,
+    incarnation,
+    version,
+    machine,
+    folder,
+    indexWorker: indexWorkerUrl,
+    connect: (info) => connectTo(info, self, identity, (connection, hello) => runner.accept(connection, hello.name)),
+    about: () => statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }),
+    toTracker: (message) => tracker.send(message),
+    log: say,
+    broken,
+  });
+
+  const own: PeerInfo = { ...self, key: identity.keyId, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
+  try {
+    await home.start(own);
+  } catch (error) {
+    await listener.close();
+    await page?.close();
+    throw error;
+  }
+  await workers.start();
+  runner.start();
+  if (interpreters.some(({ language }) => language === 'python')) runner.warm('python', identity.keyId);
+  incoming.take = (connection) =>
+    whenGreeted(connection, (hello) => {
+      if (hello.as === 'client') home.accept(connection);
+      else if (hello.as === 'home') runner.accept(connection, hello.name);
+      else connection.close({ code: 'usage', message: `this is a peer; a ${hello.as} does not talk to it`, hint: 'the tracker is by default on port 8888' });
+    });
+  tracker.start();
+  page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
+  announce(options, name, listener, page, slots, say);
+
+  await untilTold();
+  say(`${name}: stopping; running tasks have ${options.drainSeconds} s to end (again to stop at once)`);
+  home.drain();
+  const drained = runner.drain(options.drainSeconds * 1000);
+  tracker.tellLoad();
+  await drained;
+  await page?.close();
+  await listener.close();
+  tracker.stop();
+  await home.stop();
+  runner.stop();
+  await workers.stop();
+}
+
+/** The port that was typed, or the first free one from the default on. */
+async function listenNear(options: PeerOptions, how: Omit<ListenOptions, 'port'>): Promise<Listener> {
+  for (let port = options.port; ; port += 1) {
+    try {
+      return await listen({ ...how, port });
+    } catch (error) {
+      const taken = error instanceof PotluckError && error.code === 'port_in_use';
+      if (!taken || port >= options.port + portsTried) throw error;
+      if (options.portTyped) throw await withFreePort(error, how, port);
+    }
+  }
+}
+
+async function withFreePort(error: PotluckError, how: Omit<ListenOptions, 'port'>, taken: number): Promise<PotluckError> {
+  for (let port = taken + 1; port <= taken + portsTried; port += 1) {
+    try {
+      await (await listen({ ...how, port })).close();
+      return new PotluckError('port_in_use', error.message, { why: error.why, fix: `use --port ${port}, which is free, or stop that program` });
+    } catch {
+      // This one is taken, too; the next may be free.
+    }
+  }
+  return error;
+}
+
+/** The interpreters that run here. One that was named must; one that was not is done without, and that is said. */
+async function findInterpreters(options: PeerOptions, say: (line: string) => void): Promise<Interpreter[]> {
+  const wanted: [Language, string | null][] = [
+    ['python', options.python],
+    ['javascript', options.node],
+  ];
+  const found = await Promise.all(
+    wanted.map(async ([language, named]) => {
+      try {
+        return await probeInterpreter(language, named ?? undefined);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        if (named !== null) throw new PotluckError('interpreter_missing', `${named} cannot run ${language}`, { why, fix: `give another path with --${language === 'python' ? 'python' : 'node'}` });
+        say(`this peer runs no ${language}: ${why}`);
+        return undefined;
+      }
+    }),
+  );
+  return found.filter((interpreter) => interpreter !== undefined);
+}
+
+/** The own runner by a link in memory, every other one by its addresses. */
+async function connectTo(info: PeerInfo, self: PeerSelf, identity: Identity, acceptOwn: (connection: Connection, hello: MessageBody<'hello'>) => void): Promise<Connection> {
+  if (info.peer !== self.peer) return dialRunner(info, self.machine, identity);
+  const [ours, theirs] = connectInMemory(identity.keyId, self.peer);
+  whenGreeted(theirs, (hello) => acceptOwn(theirs, hello));
+  return ours;
+}
+
+function announce(options: PeerOptions, name: string, listener: Listener, page: Page | undefined, slots: number, say: (line: string) => void): void {
+  if (options.json) {
+    console.log(JSON.stringify({ peer: name, host: options.host, port: listener.port, web: page?.url ?? null, slots, pid: process.pid }));
+    return;
+  }
+  say(`peer ${name} listens on ${options.host}:${listener.port}, ${slots} slots${page === undefined ? '' : `, page ${page.url}`}`);
+  say(`try: potluck cpu --port ${listener.port} --program "def main(x): return x * x" --args "[5]"`);
+}

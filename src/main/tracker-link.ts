@@ -1,0 +1,136 @@
+/**
+ * A peer's link to its tracker: dialled forever, with growing pauses; carries the home's demand and the
+ * runner's load up, grants and news of peers down.
+ */
+import { Backoff } from '../lib/backoff.ts';
+import { limits } from '../limits.ts';
+import { type Connection, dial, greet, type LinkIdentity, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
+
+export interface TrackerLinkOptions {
+  host: string;
+  port: number;
+  identity: LinkIdentity;
+  trust: (key: string) => boolean;
+  hello: () => MessageBody<'hello'>;
+  load: () => MessageBody<'load'>;
+  onUp: () => void;
+  onAway: () => void;
+  onMessage: (message: MessageOf<'grant'> | MessageOf<'peers'>) => void;
+  onWelcome: (message: MessageOf<'welcome'>) => void;
+  log: (line: string) => void;
+}
+
+const dialMs = 3_000;
+const loadEveryMs = 250;
+
+export class TrackerLink {
+  readonly #o: TrackerLinkOptions;
+  #connection: Connection | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #told = '';
+  #toldAt = 0;
+  #stopped = false;
+  #waiting: (() => void) | undefined;
+
+  constructor(options: TrackerLinkOptions) {
+    this.#o = options;
+  }
+
+  get connected(): boolean {
+    return this.#connection !== undefined;
+  }
+
+  start(): void {
+    void this.#keepDialling();
+    this.#timer = setInterval(() => setImmediate(() => this.#beat()), loadEveryMs);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.#waiting?.();
+    this.#connection?.close();
+  }
+
+  send(message: Message): void {
+    this.#connection?.send(message);
+  }
+
+  /** Tells the load now, not at the next beat. */
+  tellLoad(): void {
+    this.#told = '';
+    this.#beat();
+  }
+
+  async #keepDialling(): Promise<void> {
+    const backoff = new Backoff(limits.redialMsMin, limits.redialMsMax);
+    let complained = false;
+    while (!this.#stopped) {
+      try {
+        await this.#session(() => {
+          backoff.reset();
+          complained = false;
+        });
+        if (!this.#stopped) this.#o.log(`the tracker at ${this.#o.host}:${this.#o.port} is gone; work goes on, and it is tried again`);
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        if (!complained) this.#o.log(`${why}; trying again until it appears`);
+        complained = true;
+      }
+      if (!this.#stopped) await this.#pause(backoff.next());
+    }
+  }
+
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#waiting = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** One link from dial to close. */
+  async #session(linked: () => void): Promise<void> {
+    const { host, port, identity, trust } = this.#o;
+    const connection = await dial({ host, port, identity, trust, timeoutMs: dialMs, unreachable: 'tracker_unreachable' });
+    const hello = await greet(connection, this.#o.hello());
+    if (hello.as !== 'tracker') {
+      connection.close();
+      throw new Error(`what answers at ${host}:${port} is a ${hello.as}, not a tracker`);
+    }
+    if (this.#stopped) return connection.close();
+    linked();
+    await new Promise<void>((resolve) => {
+      connection.onClose = () => resolve();
+      connection.onMessage = (message) => this.#heard(message);
+      this.#connection = connection;
+      this.#told = '';
+      this.#o.onUp();
+      this.#beat();
+    });
+    this.#connection = undefined;
+    this.#o.onAway();
+  }
+
+  #heard(message: Message): void {
+    if (message.kind === 'grant' || message.kind === 'peers') this.#o.onMessage(message);
+    else if (message.kind === 'welcome') this.#o.onWelcome(message);
+    else if (message.kind === 'bye') this.#o.log(`the tracker says: ${message.error.message}`);
+  }
+
+  /** The load when it changed, and at least once per heartbeat; and an end to silence. */
+  #beat(): void {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    if (performance.now() - connection.lastHeardAt() > limits.silenceMs) return connection.close();
+    const load = this.#o.load();
+    const text = `${load.running}/${load.slots}/${load.queued}/${load.draining}/${Math.round(load.cpu_load * 50)}`;
+    const now = performance.now();
+    if (text === this.#told && now - this.#toldAt < limits.heartbeatMs) return;
+    this.#told = text;
+    this.#toldAt = now;
+    connection.send({ kind: 'load', ...load });
+  }
+}

@@ -1,0 +1,53 @@
+/**
+ * The tracker's process: build, listen, say where, stop.
+ *
+ * Order: the pool's keys before the port (a tracker that cannot prove itself must not listen), the port
+ * before the first word on the screen (what is printed is true).
+ */
+import { randomBytes } from 'node:crypto';
+import type { TrackerOptions } from '../config.ts';
+import { openHomeFolder, openPool } from '../identity/home-folder.ts';
+import { ownKeyRoster } from '../identity/roster.ts';
+import { Console } from '../tracker/console.ts';
+import { Tracker } from '../tracker/tracker.ts';
+import { version } from '../version.ts';
+import { listen } from '../wire/index.ts';
+import { whenGreeted } from './incoming.ts';
+import { hostLabel, reachableHosts } from './machine.ts';
+import { exitWithParent } from './parent.ts';
+import { broken, untilTold } from './process.ts';
+
+export async function runTracker(options: TrackerOptions): Promise<void> {
+  exitWithParent();
+  const { path, identity } = await openHomeFolder(options.homeFolder);
+  const pool = await openPool(path, `pool of ${hostLabel()}`);
+  const roster = ownKeyRoster(identity.keyId);
+  let show: Console | undefined;
+  const tracker = new Tracker({
+    pool: pool.pool,
+    name: hostLabel(),
+    incarnation: randomBytes(8).toString('hex'),
+    version,
+    onNews: (news) => show?.news(news),
+    broken,
+  });
+  const listener = await listen({
+    host: options.host,
+    port: options.port,
+    identity,
+    trust: (key) => roster.roleOf(key) !== undefined,
+    onConnection: (connection) => whenGreeted(connection, (hello) => tracker.accept(connection, hello)),
+  });
+  tracker.start();
+  const addresses = reachableHosts(options.host).map((host) => `${host}:${listener.port}`);
+  if (options.json) console.log(JSON.stringify({ tracker: hostLabel(), pool: pool.pool, addresses, pid: process.pid }));
+  else {
+    console.log(`tracker of pool ${pool.pool.slice(0, 12)} listens on ${addresses.join(', ')}`);
+    console.log(`start peers with: potluck peer${listener.port === 8888 ? '' : ` --tracker-port ${listener.port}`}`);
+  }
+  if (!options.json && !options.quiet) show = new Console(process.stdout, () => tracker.peers(), options.color && process.stdout.isTTY === true);
+  await untilTold();
+  show?.stop();
+  await listener.close();
+  tracker.stop();
+}

@@ -1,0 +1,87 @@
+/**
+ * The shell of a tracker: links of peers, one decider (tracker-state.ts), news for whoever shows them.
+ *
+ * Neighbour: main/tracker.ts listens and hands over each link on which a peer said hello.
+ */
+import { TickClock } from '../lib/clock.ts';
+import { Driver } from '../lib/driver.ts';
+import { limits } from '../limits.ts';
+import type { Connection, Message, MessageOf, PeerInfo } from '../wire/index.ts';
+import { type PoolNews, type TrackerEvent, type TrackerSend, TrackerState } from './tracker-state.ts';
+
+export interface TrackerShellOptions {
+  pool: string;
+  name: string;
+  incarnation: string;
+  version: string;
+  onNews: (news: PoolNews) => void;
+  broken: (error: unknown) => void;
+}
+
+export class Tracker {
+  readonly #o: TrackerShellOptions;
+  readonly #state: TrackerState;
+  readonly #driver: Driver<TrackerEvent, TrackerSend, never, PoolNews>;
+  readonly #links = new Map<number, Connection>();
+  #linkCount = 0;
+  #silence: NodeJS.Timeout | undefined;
+
+  constructor(options: TrackerShellOptions) {
+    this.#o = options;
+    const clock = new TickClock(limits.tickMsMax);
+    this.#state = new TrackerState({ pool: options.pool, name: options.name, startedAtMs: clock.now().ms });
+    this.#driver = new Driver<TrackerEvent, TrackerSend, never, PoolNews>({
+      decider: this.#state,
+      clock,
+      recorder: undefined,
+      tick: { type: 'tick' },
+      send: ({ link, message }) => this.#links.get(link)?.send(message),
+      release: options.onNews,
+      broken: options.broken,
+    });
+  }
+
+  start(): void {
+    this.#driver.dispatch({ type: 'tick' });
+    this.#silence = setInterval(() => setImmediate(() => this.#checkSilence()), limits.tickMsMax);
+  }
+
+  stop(): void {
+    clearInterval(this.#silence);
+    this.#driver.stop();
+    for (const connection of this.#links.values()) connection.close();
+  }
+
+  peers(): PeerInfo[] {
+    return this.#state.peers();
+  }
+
+  accept(connection: Connection, hello: MessageOf<'hello'>): void {
+    if (hello.as !== 'peer' || hello.self === undefined) {
+      connection.close({ code: 'usage', message: `this is a tracker; a ${hello.as} talks to a peer`, hint: 'use the port of a peer, by default 9000' });
+      return;
+    }
+    const link = (this.#linkCount += 1);
+    this.#links.set(link, connection);
+    const { version, incarnation, name } = this.#o;
+    connection.send({ kind: 'hello', version, incarnation, as: 'tracker', name });
+    connection.onClose = () => {
+      this.#links.delete(link);
+      this.#driver.dispatch({ type: 'link_closed', link });
+    };
+    this.#driver.dispatch({ type: 'registered', link, key: connection.peerKey, self: hello.self });
+    connection.onMessage = (message) => this.#heard(link, connection, message);
+  }
+
+  #heard(link: number, connection: Connection, message: Message): void {
+    if (message.kind === 'load') this.#driver.dispatch({ type: 'load_told', link, load: message });
+    else if (message.kind === 'demand') this.#driver.dispatch({ type: 'demand_told', link, demand: message });
+    else if (message.kind !== 'bye') connection.close({ code: 'internal', message: `a peer does not send "${message.kind}" to a tracker` });
+  }
+
+  #checkSilence(): void {
+    for (const connection of this.#links.values()) {
+      if (performance.now() - connection.lastHeardAt() > limits.silenceMs) connection.close();
+    }
+  }
+}
