@@ -82,6 +82,7 @@ export const catalogue = {
   key_damaged: entry('operator', exit.refused, false, 'The file of a key is damaged, or is not the key that belongs there.'),
   interpreter_missing: entry('operator', exit.refused, false, 'The interpreter that was named does not run.'),
   not_built: entry('operator', exit.refused, false, 'The program was not built yet.'),
+  pool_failed: entry('operator', exit.refused, false, 'A process that `potluck up` started ended, or did not come up in time.'),
   pool_running: entry('user', exit.refused, false, 'A pool started by `potluck up` is running already.'),
   pool_not_running: entry('user', exit.refused, false, 'No pool started by `potluck up --detach` is running.'),
 

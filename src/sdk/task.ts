@@ -10,7 +10,7 @@
  */
 import type { PotluckError } from '../errors.ts';
 import type { MessageOf, TaskState } from '../wire/messages.ts';
-import { Latch } from './latch.ts';
+import { Latch } from '../lib/latch.ts';
 import { resultOf, type Outcome } from './outcome.ts';
 import type { StateChange, Submission, TaskOutput, TaskRequest } from './submission.ts';
 

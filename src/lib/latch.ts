@@ -1,6 +1,6 @@
 /**
- * A value that comes once. The promise is made only when somebody asks for it (most of a hundred
- * thousand tasks are never asked), and its rejection never counts as unhandled: who does not ask
+ * A value that comes once. The promise is made only when somebody asks for it (of a hundred
+ * thousand most are never asked), and its rejection never counts as unhandled: who does not ask
  * does not want to know.
  */
 export class Latch<T> {

@@ -1,0 +1,68 @@
+/** Outcomes on the command line: the document, the lines for people, the exit status. */
+import { exit, exitStatusOf } from '../errors.ts';
+import type { Outcome, Problem } from '../sdk/index.ts';
+import { counted, duration, stateText } from './format.ts';
+import { clean, cleanLine } from './text.ts';
+
+export function statusOfOutcome({ state, error }: Outcome): number {
+  switch (state) {
+    case 'done':
+      return exit.done;
+    case 'cancelled':
+      return exit.cancelled;
+    case 'timed_out':
+    case 'expired':
+      return exit.late;
+    case 'failed':
+      return error?.code === 'impossible' ? exitStatusOf('impossible') : exit.failed;
+    default:
+      return exit.failed;
+  }
+}
+
+/** The document of `cpu --json` and `wait --json`; the result verbatim. */
+export function outcomeJson(outcome: Outcome): string {
+  const { id, state, peer, attempt, queuedMs, runMs, receipt, resultJson, error } = outcome;
+  const common = JSON.stringify({ id, state, peer, attempt, queued_ms: queuedMs, run_ms: runMs, receipt });
+  const last = resultJson === undefined ? `"error":${JSON.stringify(problemJson(error))}` : `"result":${resultJson}`;
+  return `${common.slice(0, -1)},${last}}`;
+}
+
+function problemJson(error: Problem | undefined): object {
+  if (error === undefined) return { code: 'internal', message: 'no error was given', hint: null };
+  const { code, message, hint, type, traceback } = error;
+  return { code, message, hint: hint ?? null, ...(type !== undefined && { type }), ...(traceback !== undefined && { traceback }) };
+}
+
+/** Where and how long it ran. */
+export function ranLine({ state, peer, attempt, queuedMs, runMs }: Outcome): string {
+  if (peer === null) return `${stateText(state)} after ${duration(queuedMs)} without having run`;
+  const tries = attempt > 1 ? `, attempt ${attempt}` : '';
+  return `${stateText(state)} on ${cleanLine(peer)}${tries}: waited ${duration(queuedMs)}, ran ${duration(runMs)}`;
+}
+
+/** Why a task is not done: its traceback if there is one, then what, why and what to do. */
+export function failureLines(outcome: Outcome, red: (text: string) => string): string[] {
+  const { error, attempt, peer, state } = outcome;
+  const lines = error?.traceback === undefined ? [] : clean(error.traceback).trimEnd().split('\n');
+  const type = error?.type;
+  const message = clean(error?.message ?? `the task ended ${stateText(state)}`);
+  const what = type === undefined || message.startsWith(type) ? message : `${type}: ${message}`;
+  lines.push(...what.split('\n').map((line, at) => (at === 0 ? `${red('error:')} ${line}` : `       ${line}`)));
+  lines.push(`  why: the task ${whyText(outcome)}${peer === null ? '' : ` on ${cleanLine(peer)}`}${attempt > 1 ? ` after ${counted(attempt, 'attempt')}` : ''}`);
+  if (error?.hint !== undefined) lines.push(`  fix: ${clean(error.hint)}`);
+  return lines;
+}
+
+function whyText({ state, error }: Outcome): string {
+  const verbs: Partial<Record<Outcome['state'], string>> = {
+    failed: 'failed',
+    timed_out: 'timed out',
+    out_of_memory: 'ran out of memory',
+    cancelled: 'was cancelled',
+    expired: 'had not started in time',
+    unknown: 'may or may not have run',
+    quarantined: 'was quarantined',
+  };
+  return `${verbs[state] ?? stateText(state)}${error === undefined ? '' : ` (${error.code})`}`;
+}

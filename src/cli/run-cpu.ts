@@ -1,0 +1,153 @@
+/** What `potluck cpu` does: from flags to a submission, then until its outcome. */
+import { exit } from '../errors.ts';
+import { limits } from '../limits.ts';
+import type { Outcome, Pool, Task, TaskRequest } from '../sdk/index.ts';
+import { connectTo, nextCommand, type ClientFlags, type Context } from './context.ts';
+import { Following } from './following.ts';
+import { failureLines, outcomeJson, ranLine, statusOfOutcome } from './outcomes.ts';
+import { fileText, jsonText, oneOf, secondsAsMs, usage, wholeNumber } from './values.ts';
+
+export interface CpuFlags extends ClientFlags {
+  program?: string;
+  file?: string;
+  language?: string;
+  function?: string;
+  args?: string;
+  kwargs?: string;
+  timeout?: string;
+  wait?: string;
+  retries?: string;
+  priority?: string;
+  confidential?: boolean;
+  once?: boolean;
+  memory?: string;
+  fresh?: boolean;
+  detach?: boolean;
+  id?: string;
+  mark?: boolean;
+}
+
+export async function runCpu(context: Context<CpuFlags>): Promise<number> {
+  const { flags } = context;
+  const request = await requestOf(flags);
+  const following = new Following(context, { mark: flags.mark !== false });
+  const pool = await connectTo(context, { onLink: following.onLink });
+  try {
+    return flags.detach === true ? await detach(context, pool, request) : await untilItEnds(context, pool, request, following);
+  } finally {
+    following.stop();
+    await pool.close();
+  }
+}
+
+/** @throws PotluckError for flags that will not do, before anything is dialled */
+export async function requestOf(flags: CpuFlags): Promise<TaskRequest> {
+  const { checkJson } = await import('../sdk/json.ts');
+  if ([flags.file, flags.args, flags.kwargs].filter((value) => value === '-').length > 1) {
+    throw usage('standard input was asked for twice', 'it can be read once', 'put one of them into a file');
+  }
+  const language = languageOf(flags);
+  const request: TaskRequest = { language, program: programOf(flags) };
+  const args = flags.args === undefined ? undefined : jsonText('--args', flags.args);
+  const kwargs = flags.kwargs === undefined ? undefined : jsonText('--kwargs', flags.kwargs);
+  if (args !== undefined) {
+    checkJson(args, 'array', '--args');
+    request.args = { json: args };
+  }
+  if (kwargs !== undefined) {
+    if (language !== 'python') throw usage('--kwargs is for Python', 'JavaScript has no keyword arguments', 'pass an object in --args');
+    checkJson(kwargs, 'object', '--kwargs');
+    request.kwargs = { json: kwargs };
+  }
+  if (flags.function !== undefined) request.function = flags.function;
+  if (flags.id !== undefined) request.id = idOf(flags.id);
+  return Object.assign(request, optionsOf(flags));
+}
+
+function programOf({ program, file }: CpuFlags): string {
+  if (program !== undefined && file !== undefined) throw usage('--program and --file were both given', 'a task has one program', 'leave one of them out');
+  if (program !== undefined) return program;
+  if (file !== undefined) return fileText('--file', file);
+  throw usage('no program was given', 'cpu runs a function of a program', 'give it with --program "def main(x): return x * x", or --file PATH');
+}
+
+function languageOf({ language, file }: CpuFlags): TaskRequest['language'] {
+  if (language !== undefined) return oneOf('--language', language, ['python', 'javascript']);
+  return file !== undefined && /\.(?:js|mjs)$/i.test(file) ? 'javascript' : 'python';
+}
+
+function idOf(id: string): string {
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(id)) return id;
+  throw usage(`--id ${id} will not do`, `an id has at most ${limits.idLengthMax} letters, digits, _ or -`, 'leave it out to get a new one');
+}
+
+function optionsOf(flags: CpuFlags): Partial<TaskRequest> {
+  const options: Partial<TaskRequest> = {};
+  if (flags.timeout !== undefined) options.timeoutMs = secondsAsMs('--timeout', flags.timeout, limits.timeoutMsMax);
+  if (flags.wait !== undefined) options.waitMs = secondsAsMs('--wait', flags.wait, limits.timeoutMsMax);
+  if (flags.retries !== undefined) options.retries = wholeNumber('--retries', flags.retries, 0, limits.retriesMax);
+  if (flags.priority !== undefined) options.priority = wholeNumber('--priority', flags.priority, -limits.priorityMax, limits.priorityMax);
+  if (flags.memory !== undefined) options.memoryMb = wholeNumber('--memory', flags.memory, 1, limits.memoryMbMax);
+  if (flags.confidential === true) options.confidential = true;
+  if (flags.once === true) options.once = true;
+  if (flags.fresh === true) options.fresh = true;
+  return options;
+}
+
+async function detach(context: Context<CpuFlags>, pool: Pool, request: TaskRequest): Promise<number> {
+  const { terminal, flags } = context;
+  const task = pool.submit(request);
+  await task.accepted;
+  if (flags.json === true) terminal.out(`${JSON.stringify({ id: task.id, state: task.state })}\n`);
+  else terminal.out(`${task.id}\n`);
+  if (flags.quiet !== true && flags.json !== true) terminal.errLine(`accepted; next: ${nextCommand(context, `wait ${task.id}`)}`);
+  return exit.done;
+}
+
+async function untilItEnds(context: Context<CpuFlags>, pool: Pool, request: TaskRequest, following: Following): Promise<number> {
+  const task = pool.submit({ ...request, onOutput: following.onOutput, onState: following.onState });
+  if (context.flags.quiet !== true) context.terminal.errLine(`task ${task.id}`);
+  following.start();
+  const ended = await Promise.race([task.outcome(), interrupted(context, task, following)]);
+  following.stop();
+  if (typeof ended === 'number') return ended;
+  showOutcome(context, ended);
+  return statusOfOutcome(ended);
+}
+
+/** Prints how a task ended: the result alone on stdout, everything else on stderr. */
+export function showOutcome(context: Context<ClientFlags>, outcome: Outcome): void {
+  const { terminal, flags } = context;
+  if (flags.json === true) terminal.out(`${outcomeJson(outcome)}\n`);
+  else if (outcome.resultJson !== undefined) terminal.out(`${outcome.resultJson}\n`);
+  else for (const line of failureLines(outcome, (text) => terminal.red(text))) terminal.errLine(line);
+  if (flags.quiet === true || flags.json === true) return;
+  if (outcome.state === 'done') terminal.errLine(terminal.dim(ranLine(outcome)));
+  terminal.errLine(terminal.dim(`next: ${nextCommand(context, `task ${outcome.id}`)} tells its whole story`));
+}
+
+/** A cancelled task has this long to say so before Ctrl+C is obeyed without it. */
+const CANCEL_PATIENCE_MS = 3_000;
+const INTERRUPTED = 130;
+
+/** Ctrl+C cancels the task and waits a little for its outcome; a second one leaves at once. */
+function interrupted({ terminal }: Context<CpuFlags>, task: Task, following: Following): Promise<number> {
+  return new Promise((resolve) => {
+    process.once('SIGINT', () => {
+      following.interrupt();
+      process.once('SIGINT', () => process.exit(INTERRUPTED));
+      const late = setTimeout(() => {
+        terminal.errLine(`the peer has not confirmed that task ${task.id} is cancelled; it may still run`);
+        resolve(INTERRUPTED);
+      }, CANCEL_PATIENCE_MS);
+      task.cancel().then(
+        ({ state }) => {
+          clearTimeout(late);
+          terminal.errLine(state === 'cancelled' ? `cancelled task ${task.id}` : `task ${task.id} had already ended: ${state}`);
+          resolve(INTERRUPTED);
+        },
+        () => resolve(INTERRUPTED), // the link was given up; the error is shown by the one who waits for the outcome
+      );
+    });
+  });
+}

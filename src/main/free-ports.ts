@@ -1,0 +1,41 @@
+/** Which ports of this machine are free, for processes that are started together. */
+import { createServer } from 'node:net';
+import { PotluckError } from '../errors.ts';
+
+/** A port to begin with, and whether somebody asked for exactly that one. */
+export interface PortWish {
+  readonly port: number;
+  readonly typed: boolean;
+}
+
+/** A free port is found among this many, or something else is wrong. */
+const PORTS_TRIED = 200;
+const HOST = '127.0.0.1';
+
+/**
+ * `count` free ports: from the wish on, one after another; if the wish was typed exactly those.
+ * @param taken ports that are spoken for; those found are added
+ * @throws PotluckError `port_in_use`
+ */
+export async function freePorts(wish: PortWish, count: number, flag: string, taken: Set<number>): Promise<number[]> {
+  const found: number[] = [];
+  const last = Math.min(65_535, wish.port + (wish.typed ? count : PORTS_TRIED) - 1);
+  for (let port = wish.port; port <= last && found.length < count; port += 1) {
+    if (!taken.has(port) && (await isFree(port))) {
+      found.push(port);
+      taken.add(port);
+    } else if (wish.typed) {
+      throw new PotluckError('port_in_use', `port ${port} is taken`, { why: 'another program listens on it', fix: `leave ${flag} out, or choose another` });
+    }
+  }
+  if (found.length === count) return found;
+  throw new PotluckError('port_in_use', `there are not ${count} free ports from ${wish.port} on`, { why: `${found.length} were found up to ${last}`, fix: `choose another beginning with ${flag}` });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen({ host: HOST, port, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}

@@ -1,0 +1,37 @@
+/** How a client reaches a home: as the member that this user's folder holds. */
+import { randomUUID } from 'node:crypto';
+import { PotluckError } from '../errors.ts';
+import { openHomeFolder } from '../identity/home-folder.ts';
+import { ownKeyRoster } from '../identity/roster.ts';
+import { limits } from '../limits.ts';
+import { version } from '../version.ts';
+import type { Connection } from '../wire/connection.ts';
+import { greet } from '../wire/hello.ts';
+import { dial } from '../wire/tls-connection.ts';
+
+export interface HomeAddress {
+  host: string;
+  port: number;
+  /** The pool's folder, absolute. */
+  homeFolder: string;
+}
+
+/**
+ * Opens the folder once; what it gives dials as often as asked.
+ * @throws PotluckError `home_exposed` or `key_damaged`; from dialling `peer_unreachable`, `not_a_member`, `version_gap`
+ */
+export async function dialer({ host, port, homeFolder }: HomeAddress): Promise<() => Promise<Connection>> {
+  const { identity } = await openHomeFolder(homeFolder);
+  const roster = ownKeyRoster(identity.keyId);
+  const incarnation = randomUUID();
+  return async () => {
+    const connection = await dial({ host, port, identity, trust: (keyId) => roster.roleOf(keyId) !== undefined, timeoutMs: limits.helloMs });
+    const hello = await greet(connection, { version, incarnation, as: 'client', name: `client-${process.pid}` });
+    if (hello.as === 'home') return connection;
+    connection.close();
+    throw new PotluckError('peer_unreachable', `what answers at ${host}:${port} is a ${hello.as}, not a peer`, {
+      why: 'tasks are given to peers',
+      fix: 'use the port of a peer; the first one takes 9000',
+    });
+  };
+}
