@@ -259,9 +259,10 @@ export class Worker {
   }
 
   private deliver(): void {
-    for (;;) {
+    // Of a worker that died by itself the last answers still count.
+    while (this.ending === null || this.ending.cause === 'died') {
       const answer = this.answers[0];
-      if (answer === undefined) return;
+      if (answer === undefined || this.checkMemory()) return;
       if (this.outstanding[0]?.job !== answer.job) {
         this.answers = [];
         this.end({ cause: 'broken', why: `the worker answered job ${answer.job}, which it was not running` });
@@ -282,7 +283,7 @@ export class Worker {
 
   private deliverLate(answer: Answer): void {
     this.markTimer = null;
-    if (this.answers[0] !== answer) return;
+    if (this.answers[0] !== answer || this.checkMemory()) return;
     this.streams.stdout.releaseAll(answer.job);
     this.streams.stderr.releaseAll(answer.job);
     this.report(answer);
@@ -290,7 +291,6 @@ export class Worker {
   }
 
   private report(answer: Answer): void {
-    if (this.checkMemory()) return;
     if (this.markTimer !== null) clearTimeout(this.markTimer);
     this.markTimer = null;
     const { job, runUs, leftovers } = answer;

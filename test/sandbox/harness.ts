@@ -2,13 +2,14 @@
  * Workers under test: real interpreters, events kept, waits with a deadline.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import type { LevelProbe } from '../../src/sandbox/levels.ts';
+import { readRow } from '../../src/sandbox/processes.ts';
 import type { Job, JobFailed, JobResult, Language, WorkerEvent, WorkerExited } from '../../src/sandbox/types.ts';
 import { Workers } from '../../src/sandbox/workers.ts';
 
@@ -165,6 +166,8 @@ export async function eventually(holds: () => boolean, what: string, withinMs = 
   }
 }
 
+/** A zombie is dead: who should take note of it has not yet. */
 export function isAlive(pid: number): boolean {
-  return existsSync(`/proc/${pid}/stat`);
+  const row = readRow(pid);
+  return row !== null && !row.zombie;
 }

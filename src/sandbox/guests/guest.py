@@ -57,6 +57,7 @@ RESULT_BYTES_MAX = 64 * 1024 * 1024
 MESSAGE_CHARS_MAX = 8 * 1024
 TRACEBACK_CHARS_MAX = 32 * 1024
 TIOCOUTQ = 0x5411  # Linux: bytes written to a socket or terminal that nobody read yet
+NO_BYTES = b"\0\0\0\0"
 ON_LINUX = sys.platform == "linux"
 
 FLAG_MARK_OUT, FLAG_MARK_ERR, FLAG_LEFTOVERS = 1, 2, 4
@@ -207,13 +208,14 @@ def high_fd(fd):
 
 
 class Raw(io.FileIO):
-    """Descriptor 1 or 2, remembering that this process wrote to it."""
+    """Descriptor 1 or 2, counting what goes through Python's own stream."""
 
-    wrote = False
+    written = 0
 
     def write(self, data):
-        self.wrote = True
-        return io.FileIO.write(self, data)
+        size = io.FileIO.write(self, data)
+        self.written += size or 0
+        return size
 
 
 class Stream:
@@ -222,6 +224,7 @@ class Stream:
     def __init__(self, fd, name):
         self.fd = fd
         self.name = name
+        self.intact = True
         self.raw = Raw(fd, "w", closefd=False)
         self.text = io.TextIOWrapper(
             io.BufferedWriter(self.raw), encoding="utf-8", errors="backslashreplace", line_buffering=True)
@@ -229,10 +232,9 @@ class Stream:
         setattr(sys, name, self.text)
         setattr(sys, "__%s__" % name, self.text)
 
-    def settle(self, mark):
-        """Flushes; says (whether the mark was written, whether the stream is still ours)."""
+    def flush(self):
+        """Whatever a task put in place of the stream is flushed too, and replaced."""
         text = self.text
-        intact = True
         current = getattr(sys, self.name, None)
         if current is not text:
             setattr(sys, self.name, text)
@@ -240,20 +242,56 @@ class Stream:
         try:
             text.flush()
         except Exception:
-            intact = False
+            self.intact = False
+
+    def mark(self, mark, others_wrote):
+        """Writes the mark if the job wrote anything; says whether it did."""
         raw = self.raw
-        unread = True
+        wrote = others_wrote or raw.written
         if ON_LINUX:
             try:
-                # An int argument avoids a buffer: a failing call is what we look for too.
-                unread = ioctl(self.fd, TIOCOUTQ, b"\0\0\0\0") != b"\0\0\0\0"
-            except OSError:
-                intact = False
-                unread = False
-        if not (unread or raw.wrote):
-            return False, intact
-        raw.wrote = False
-        return write_whole(self.fd, mark), intact
+                if ioctl(self.fd, TIOCOUTQ, NO_BYTES) != NO_BYTES:
+                    wrote = True
+            except OSError:  # closed, or another file by now
+                self.intact = False
+                return False
+        if not wrote:
+            return False
+        raw.written = 0
+        return write_whole(self.fd, mark)
+
+
+class WriteCount:
+    """How many bytes this process and the children it waited for have written, as the kernel counts."""
+
+    def __init__(self):
+        self.fd = None
+        self.expected = 0
+        try:
+            self.fd = high_fd(os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC))
+            self.expected = self.read()
+        except (OSError, ValueError, IndexError):
+            self.fd = None  # every job is taken for one that wrote
+
+    def read(self):
+        return int(os_pread(self.fd, 256, 0).split(None, 4)[3])
+
+    def beyond(self, known):
+        """Whether anybody but our own streams, which wrote `known` bytes, wrote since `expect`."""
+        if self.fd is None:
+            return True
+        try:
+            now = self.read()
+        except OSError:
+            self.fd = None
+            return True
+        more = now - self.expected
+        self.expected = now
+        return more != known
+
+    def expect(self, size):
+        """That we write `size` bytes ourselves now."""
+        self.expected += size
 
 
 def flush_quietly(stream):
@@ -615,6 +653,7 @@ class Guest:
 
     def run(self):
         self.answer_ready()
+        self.count = WriteCount()
         next_frame = self.control.next_frame
         while True:
             frame = next_frame()
@@ -691,23 +730,27 @@ class Guest:
     def answer(self, kind, job, run_us, body):
         if getpid() != self.pid:
             self.end_child(None, None)
+        out, err, count = self.out, self.err, self.count
+        out.flush()
+        err.flush()
+        others_wrote = count.beyond(out.raw.written + err.raw.written)
         mark = self.mark + b"%08x" % job
-        out_marked, out_intact = self.out.settle(mark)
-        err_marked, err_intact = self.err.settle(mark)
         flags = 0
-        if out_marked:
+        if out.mark(mark, others_wrote):
             flags |= FLAG_MARK_OUT
-        if err_marked:
+            count.expect(len(mark))
+        if err.mark(mark, others_wrote):
             flags |= FLAG_MARK_ERR
-        if not (out_intact and err_intact) or self.leftovers.any():
+            count.expect(len(mark))
+        if not (out.intact and err.intact) or self.leftovers.any():
             flags |= FLAG_LEFTOVERS
         head = pack_answer(len(body) + 22, kind, job, run_us, monotonic_ns(), flags)
+        count.expect(len(head) + len(body))
         if len(body) < READ_BYTES:
             self.control.send(head + body)
         else:
             self.control.send(head)
             self.control.send(body)
-
 
     def end_child(self, error, program):
         """A forked child that came back from the task ends as a Python process of its own would."""
