@@ -8,7 +8,7 @@ import { errorJson, errorLines, shownOf, statusOf } from './errors.ts';
 import { Terminal } from './terminal.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
-  const terminal = new Terminal(process.stdout, process.stderr, process.env);
+  const terminal = new Terminal(process.stdout, process.stderr, process.env).start();
   const status = await run(argv, terminal);
   await terminal.flush();
   return status;

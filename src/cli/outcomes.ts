@@ -44,15 +44,24 @@ export function ranLine({ state, peer, attempt, queuedMs, runMs }: Outcome): str
 /** Why a task is not done: its traceback if there is one, then what, why and what to do. */
 export function failureLines(outcome: Outcome, red: (text: string) => string): string[] {
   const { error, attempt, peer, state } = outcome;
-  const lines = error?.traceback === undefined ? [] : clean(error.traceback).trimEnd().split('\n');
-  const type = error?.type;
-  const message = clean(error?.message ?? `the task ended ${stateText(state)}`);
-  const what = type === undefined || message.startsWith(type) ? message : `${type}: ${message}`;
-  lines.push(...what.split('\n').map((line, at) => (at === 0 ? `${red('error:')} ${line}` : `       ${line}`)));
+  const what = whatText(outcome).split('\n');
+  const traceback = error?.traceback === undefined ? [] : clean(error.traceback).trimEnd().split('\n');
+  // Its last line says what the next one says.
+  if (traceback.at(-1) === what[0]) traceback.pop();
+  const lines = [...traceback, ...what.map((line, at) => (at === 0 ? `${red('error:')} ${line}` : `       ${line}`))];
   lines.push(`  why: the task ${whyText(outcome)}${peer === null ? '' : ` on ${cleanLine(peer)}`}${attempt > 1 ? ` after ${counted(attempt, 'attempt')}` : ''}`);
-  if (error?.hint !== undefined) lines.push(`  fix: ${clean(error.hint)}`);
+  lines.push(`  fix: ${error?.hint === undefined ? fixText(state) : clean(error.hint)}`);
   return lines;
 }
+
+/** The type belongs to what the program raised; potluck's own messages need none. */
+function whatText({ error, state }: Outcome): string {
+  const message = clean(error?.message ?? `the task ended ${stateText(state)}`);
+  const type = error?.traceback === undefined ? undefined : error.type;
+  return type === undefined || message.startsWith(type) ? message : `${type}: ${message}`;
+}
+
+const fixText = (state: Outcome['state']): string => (state === 'failed' ? 'mend the program and submit it again' : 'submit it again if it is still wanted');
 
 function whyText({ state, error }: Outcome): string {
   const verbs: Partial<Record<Outcome['state'], string>> = {

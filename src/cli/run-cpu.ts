@@ -1,9 +1,11 @@
 /** What `potluck cpu` does: from flags to a submission, then until its outcome. */
-import { exit } from '../errors.ts';
+import { PotluckError, exit } from '../errors.ts';
 import { limits } from '../limits.ts';
-import type { Outcome, Pool, Task, TaskRequest } from '../sdk/index.ts';
+import type { Outcome, Pool, TaskRequest } from '../sdk/index.ts';
 import { connectTo, nextCommand, type ClientFlags, type Context } from './context.ts';
+import { errorJson, errorLines, shownOf } from './errors.ts';
 import { Following } from './following.ts';
+import { INTERRUPTED, Interrupt } from './interrupt.ts';
 import { failureLines, outcomeJson, ranLine, statusOfOutcome } from './outcomes.ts';
 import { fileText, jsonText, oneOf, secondsAsMs, usage, wholeNumber } from './values.ts';
 
@@ -108,11 +110,16 @@ async function untilItEnds(context: Context<CpuFlags>, pool: Pool, request: Task
   const task = pool.submit({ ...request, onOutput: following.onOutput, onState: following.onState });
   if (context.flags.quiet !== true) context.terminal.errLine(`task ${task.id}`);
   following.start();
-  const ended = await Promise.race([task.outcome(), interrupted(context, task, following)]);
-  following.stop();
-  if (typeof ended === 'number') return ended;
-  showOutcome(context, ended);
-  return statusOfOutcome(ended);
+  const interrupt = new Interrupt(task, () => following.interrupt()).start();
+  try {
+    const outcome = await Promise.race([task.outcome(), interrupt.givenUp]);
+    following.stop();
+    if (outcome !== undefined) showOutcome(context, outcome);
+    else showGivenUp(context, task.id);
+    return outcome === undefined || interrupt.came ? INTERRUPTED : statusOfOutcome(outcome);
+  } finally {
+    interrupt.end();
+  }
 }
 
 /** Prints how a task ended: the result alone on stdout, everything else on stderr. */
@@ -126,28 +133,10 @@ export function showOutcome(context: Context<ClientFlags>, outcome: Outcome): vo
   terminal.errLine(terminal.dim(`next: ${nextCommand(context, `task ${outcome.id}`)} tells its whole story`));
 }
 
-/** A cancelled task has this long to say so before Ctrl+C is obeyed without it. */
-const CANCEL_PATIENCE_MS = 3_000;
-const INTERRUPTED = 130;
-
-/** Ctrl+C cancels the task and waits a little for its outcome; a second one leaves at once. */
-function interrupted({ terminal }: Context<CpuFlags>, task: Task, following: Following): Promise<number> {
-  return new Promise((resolve) => {
-    process.once('SIGINT', () => {
-      following.interrupt();
-      process.once('SIGINT', () => process.exit(INTERRUPTED));
-      const late = setTimeout(() => {
-        terminal.errLine(`the peer has not confirmed that task ${task.id} is cancelled; it may still run`);
-        resolve(INTERRUPTED);
-      }, CANCEL_PATIENCE_MS);
-      task.cancel().then(
-        ({ state }) => {
-          clearTimeout(late);
-          terminal.errLine(state === 'cancelled' ? `cancelled task ${task.id}` : `task ${task.id} had already ended: ${state}`);
-          resolve(INTERRUPTED);
-        },
-        () => resolve(INTERRUPTED), // the link was given up; the error is shown by the one who waits for the outcome
-      );
-    });
-  });
+function showGivenUp({ terminal, flags }: Context<CpuFlags>, id: string): void {
+  const what = `the peer has not confirmed that task ${id} is cancelled`;
+  const error = new PotluckError('cancelled', what, { why: 'no answer came in time; it may still run', fix: `cancel it again: potluck cancel ${id}` });
+  const shown = shownOf(error);
+  if (flags.json === true) terminal.out(`${errorJson(shown)}\n`);
+  else for (const line of errorLines(shown, (text) => terminal.red(text))) terminal.errLine(line);
 }

@@ -24,18 +24,23 @@ export class Terminal {
   readonly #out: Stream;
   readonly #err: Stream;
   readonly #env: Environment;
-  #gone = new Set<Stream>();
+  readonly #gone = new Set<Stream>();
 
   constructor(out: Stream, err: Stream, env: Environment) {
     this.#out = out;
     this.#err = err;
     this.#env = env;
-    for (const stream of [out, err]) {
+  }
+
+  /** Listens for readers that go away. */
+  start(): this {
+    for (const stream of [this.#out, this.#err]) {
       stream.on('error', (error) => {
         if (error.code !== 'EPIPE' && error.code !== 'ERR_STREAM_DESTROYED') throw error;
         this.#gone.add(stream);
       });
     }
+    return this;
   }
 
   /** Writes to stdout as it is. */

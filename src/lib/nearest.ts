@@ -1,8 +1,14 @@
-/** The word of `known` that `typed` most likely meant, or undefined if none is near (a third of its letters may differ). */
+/**
+ * The word of `known` that `typed` most likely meant: one that it begins, else the one with the fewest
+ * slips between them; undefined if none is near (a third of its letters may differ).
+ */
 export function nearest(typed: string, known: Iterable<string>): string | undefined {
+  const words = [...known];
+  const begun = words.filter((word) => word.toLowerCase().startsWith(typed.toLowerCase()));
+  if (typed.length >= 2 && begun.length === 1) return begun[0];
   let best: string | undefined;
   let bestDistance = Math.max(1, Math.floor(typed.length / 3)) + 1;
-  for (const word of known) {
+  for (const word of words) {
     const distance = editDistance(typed.toLowerCase(), word.toLowerCase());
     if (distance < bestDistance) {
       best = word;

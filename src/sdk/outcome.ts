@@ -33,7 +33,8 @@ export class TaskError extends Error {
   constructor(outcome: Outcome) {
     const { error } = outcome;
     const text = error?.message ?? `the task ended ${outcome.state}`;
-    super(error?.type === undefined || text.startsWith(error.type) ? text : `${error.type}: ${text}`);
+    // The type of what the program raised; potluck's own messages come without a traceback and need none.
+    super(error?.type === undefined || error.traceback === undefined || text.startsWith(error.type) ? text : `${error.type}: ${text}`);
     this.outcome = outcome;
   }
 

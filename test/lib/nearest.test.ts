@@ -10,5 +10,6 @@ it('suggests what was meant, and nothing when nothing is near', () => {
   const commands = ['status', 'peers', 'peer', 'history', 'cpu'];
   expect(nearest('statsu', commands)).toBe('status');
   expect(nearest('peesr', commands)).toBe('peers');
+  expect(nearest('hist', commands)).toBe('history');
   expect(nearest('banana', commands)).toBeUndefined();
 });
