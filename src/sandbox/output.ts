@@ -18,6 +18,12 @@
 /** The mark's number: 8 hexadecimal digits. */
 const NUMBER_BYTES = 8;
 
+/**
+ * Bytes are noticed here a little after they were read, and a next job cannot have been
+ * started and heard of within this time.
+ */
+const NOTICE_NS = 20_000n;
+
 interface Piece {
   bytes: Buffer;
   readNs: bigint;
@@ -74,7 +80,7 @@ export class OutputStream {
     while (this.pieces.length > 0) {
       const piece = this.pieces[0];
       if (piece === undefined) break;
-      const its = piece.before <= job || (!marked && piece.before === Infinity && piece.readNs < drainedNs);
+      const its = piece.before <= job || (!marked && piece.before === Infinity && piece.readNs < drainedNs + NOTICE_NS);
       if (!its) break;
       this.pieces.shift();
       this.options.emit(job, piece.bytes);

@@ -21,6 +21,7 @@ import fcntl
 import io
 import json
 import os
+import resource
 import select
 import struct
 import sys
@@ -47,6 +48,7 @@ callable, compile, exec, getattr, hasattr, id, isinstance, len, range, repr, rev
 os_read, os_write, os_pread, os_exit, getpid, waitid = (
     os.read, os.write, os.pread, os._exit, os.getpid, getattr(os, "waitid", None))
 ioctl, monotonic_ns = fcntl.ioctl, time.monotonic_ns
+getrusage, RUSAGE_CHILDREN = resource.getrusage, resource.RUSAGE_CHILDREN
 
 CONTROL_AT_SPAWN = 3  # the host puts the control channel there
 PROCESS_COUNT_AT_SPAWN = 4  # and here, where there is a cgroup, its count of processes
@@ -208,7 +210,7 @@ def high_fd(fd):
 
 
 class Raw(io.FileIO):
-    """Descriptor 1 or 2, counting what goes through Python's own stream."""
+    """Descriptor 1 or 2, counting what Python's own stream writes to it in a job."""
 
     written = 0
 
@@ -244,54 +246,77 @@ class Stream:
         except Exception:
             self.intact = False
 
-    def mark(self, mark, others_wrote):
-        """Writes the mark if the job wrote anything; says whether it did."""
+    def mark(self, mark, program, others_wrote):
+        """Writes the mark if the job wrote anything; says whether it did.
+
+        What a task writes past Python's streams is seen while the host has not read it, and in
+        a program's first jobs (WriteCount); once seen, all jobs of that program get a mark.
+        """
         raw = self.raw
-        wrote = others_wrote or raw.written
+        wrote = others_wrote or raw.written or program.writes_past_us
         if ON_LINUX:
             try:
-                if ioctl(self.fd, TIOCOUTQ, NO_BYTES) != NO_BYTES:
-                    wrote = True
+                unread = ioctl(self.fd, TIOCOUTQ, NO_BYTES) != NO_BYTES
             except OSError:  # closed, or another file by now
                 self.intact = False
                 return False
+            if unread and not wrote:
+                wrote = program.writes_past_us = True
+        elif not wrote:
+            wrote = True  # no way to know
         if not wrote:
             return False
         raw.written = 0
-        return write_whole(self.fd, mark)
+        self.intact = self.intact and write_whole(self.fd, mark)
+        return self.intact
 
 
 class WriteCount:
-    """How many bytes this process and the children it waited for have written, as the kernel counts."""
+    """The kernel's count of bytes written by this process and the children it waited for.
+
+    Asking costs as much as a third of a small job, so only a program's first jobs are
+    counted: most programs that write past Python's streams do so from the start.
+    """
+
+    JOBS_COUNTED = 16
 
     def __init__(self):
-        self.fd = None
-        self.expected = 0
+        self.before = 0
         try:
             self.fd = high_fd(os.open("/proc/self/io", os.O_RDONLY | os.O_CLOEXEC))
-            self.expected = self.read()
-        except (OSError, ValueError, IndexError):
-            self.fd = None  # every job is taken for one that wrote
+        except OSError:  # a system without it
+            self.fd = None
 
     def read(self):
-        return int(os_pread(self.fd, 256, 0).split(None, 4)[3])
-
-    def beyond(self, known):
-        """Whether anybody but our own streams, which wrote `known` bytes, wrote since `expect`."""
-        if self.fd is None:
-            return True
         try:
-            now = self.read()
-        except OSError:
+            return int(os_pread(self.fd, 256, 0).split(None, 4)[3])
+        except (OSError, ValueError, IndexError):  # closed by a task, or a kernel that does not count
             self.fd = None
-            return True
-        more = now - self.expected
-        self.expected = now
-        return more != known
+            return self.before
 
-    def expect(self, size):
-        """That we write `size` bytes ourselves now."""
-        self.expected += size
+    def begin(self, program):
+        if program.jobs < self.JOBS_COUNTED and self.fd is not None:
+            self.before = self.read()
+
+    def end(self, program, known):
+        """Notes a program that wrote more than the `known` bytes of its streams."""
+        program.jobs += 1
+        if program.jobs <= self.JOBS_COUNTED and self.fd is not None and self.read() - self.before != known:
+            program.writes_past_us = True
+
+
+class Children:
+    """Whether children were waited for since the last time: then they may have written."""
+
+    def __init__(self):
+        self.faults = 0
+
+    def came_home(self):
+        # A process cannot start without page faults, and those of waited children are ours to see.
+        faults = getrusage(RUSAGE_CHILDREN).ru_minflt
+        more = faults != self.faults
+        self.faults = faults
+        return more
 
 
 def flush_quietly(stream):
@@ -334,6 +359,8 @@ class Program:
         self.source_bytes = source
         self.source = ""
         self.module = None
+        self.writes_past_us = False
+        self.jobs = 0
 
     def load(self):
         try:
@@ -646,6 +673,8 @@ class Guest:
         self.out = Stream(1, "stdout")
         self.err = Stream(2, "stderr")
         self.mark = self.settings["mark"].encode("ascii")
+        self.children = Children()
+        self.count = WriteCount()
         self.leftovers = Leftovers(self.settings["processCount"])
         self.tokens = Tokens(self.settings["tokens"])
         self.programs = {}
@@ -653,7 +682,6 @@ class Guest:
 
     def run(self):
         self.answer_ready()
-        self.count = WriteCount()
         next_frame = self.control.next_frame
         while True:
             frame = next_frame()
@@ -690,9 +718,11 @@ class Guest:
         args = frame[at:at + args_size]
         at += args_size
         kwargs = frame[at:at + kwargs_size] if flags & JOB_HAS_KWARGS else None
+        program = self.programs[program_hash]
+        self.count.begin(program)
         started = monotonic_ns()
         try:
-            body = self.call(self.programs[program_hash], function, args, kwargs)
+            body = self.call(program, function, args, kwargs)
             ended = monotonic_ns()
             kind = b"R"
             if len(body) > RESULT_BYTES_MAX:
@@ -700,13 +730,13 @@ class Guest:
                               % (len(body), RESULT_BYTES_MAX))
         except BaseException as error:
             if getpid() != self.pid:
-                self.end_child(error, self.programs[program_hash])
+                self.end_child(error, program)
             ended = monotonic_ns()  # what follows is not the task's time
             kind = b"F"
-            failure = failure_of(error, self.programs[program_hash], self.settings)
+            failure = failure_of(error, program, self.settings)
             body = encode_ascii_json(failure.error).encode("ascii")
             error = failure = None
-        self.answer(kind, job, (ended - started) // 1000, body)
+        self.answer(kind, job, program, (ended - started) // 1000, body)
 
     def call(self, program, name, args, kwargs):
         if program.module is None:
@@ -727,25 +757,23 @@ class Guest:
             return b"null"
         return encode_result(value)
 
-    def answer(self, kind, job, run_us, body):
+    def answer(self, kind, job, program, run_us, body):
         if getpid() != self.pid:
             self.end_child(None, None)
-        out, err, count = self.out, self.err, self.count
+        out, err = self.out, self.err
         out.flush()
         err.flush()
-        others_wrote = count.beyond(out.raw.written + err.raw.written)
+        self.count.end(program, out.raw.written + err.raw.written)
+        others_wrote = self.children.came_home()
         mark = self.mark + b"%08x" % job
         flags = 0
-        if out.mark(mark, others_wrote):
+        if out.mark(mark, program, others_wrote):
             flags |= FLAG_MARK_OUT
-            count.expect(len(mark))
-        if err.mark(mark, others_wrote):
+        if err.mark(mark, program, others_wrote):
             flags |= FLAG_MARK_ERR
-            count.expect(len(mark))
         if not (out.intact and err.intact) or self.leftovers.any():
             flags |= FLAG_LEFTOVERS
         head = pack_answer(len(body) + 22, kind, job, run_us, monotonic_ns(), flags)
-        count.expect(len(head) + len(body))
         if len(body) < READ_BYTES:
             self.control.send(head + body)
         else:
