@@ -42,7 +42,7 @@ export class Following {
 
   readonly onLink = ({ up, why }: LinkChange): void => {
     if (up) this.#progress.say(this.#reason);
-    else this.#progress.sayNow(`the link to the peer was lost (${why ?? 'no reason known'}); the task goes on, reconnecting`);
+    else this.#progress.sayNow(`the link to the peer was lost (${why ?? 'no reason known'}); reconnecting, what it accepted goes on`);
   };
 
   interrupt(): void {

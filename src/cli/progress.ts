@@ -10,7 +10,8 @@ import { cleanLine, cut, widthOf } from './text.ts';
 
 /** Shorter waits need no explanation. */
 const PATIENCE_MS = 1_000;
-const REPAINT_MS = 500;
+/** The seconds that the line shows. */
+const REPAINT_MS = 1_000;
 
 export class Progress {
   readonly #terminal: Terminal;
@@ -71,7 +72,7 @@ export class Progress {
   #show(): void {
     if (!this.#wanted || this.#patient || this.#text === '' || this.#paused) return;
     if (this.#terminal.canRepaint) {
-      const line = cut(`${this.#text} (${duration(Math.round((performance.now() - this.#since) / 1000) * 1000)})`, this.#terminal.errWidth - 1);
+      const line = cut(`${this.#text} (${elapsed(performance.now() - this.#since)})`, this.#terminal.errWidth - 1);
       this.erase();
       this.#terminal.err(line);
       this.#painted = widthOf(line);
@@ -81,3 +82,5 @@ export class Progress {
     }
   }
 }
+
+const elapsed = (ms: number): string => (ms < 60_000 ? `${Math.round(ms / 1000)} s` : duration(ms));

@@ -142,5 +142,4 @@ export function upLines(pool: RunningPool, detached: boolean, width: number, bol
   ];
 }
 
-const endedLine = ({ role, port }: PartOfPool, how: string): string =>
-  `the ${role} on port ${port} ended ${how}; start it again: potluck ${role} --port ${port}`;
+const endedLine = ({ role, port, command }: PartOfPool, how: string): string => `the ${role} on port ${port} ended ${how}; start it again: ${command}`;

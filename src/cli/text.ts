@@ -6,11 +6,12 @@
  */
 
 const escape = String.fromCodePoint(0x1b);
+const csi = String.fromCodePoint(0x9b);
 const stringTerminator = String.fromCodePoint(0x9c);
 const bell = String.fromCodePoint(0x07);
 /** Control sequences as a whole (CSI, OSC and its kin, two-character ones), so that no rest of them stays. */
 const sequences = new RegExp(
-  `${escape}\\[[0-?]*[ -/]*[@-~]|${escape}[\\]PX^_][^${bell}${escape}${stringTerminator}]*(?:${bell}|${escape}\\\\|${stringTerminator})?|${escape}[ -/]*[0-~]?`,
+  `(?:${escape}\\[|${csi})[0-?]*[ -/]*[@-~]|${escape}[\\]PX^_][^${bell}${escape}${stringTerminator}]*(?:${bell}|${escape}\\\\|${stringTerminator})?|${escape}[ -/]*[0-~]?`,
   'g',
 );
 /** C0 but tab and newline, DEL, C1, and what reorders text. */

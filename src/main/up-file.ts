@@ -18,6 +18,8 @@ export interface PartOfPool {
   /** Address of its page. */
   readonly web?: string;
   readonly log: string;
+  /** What starts it again. */
+  readonly command: string;
 }
 
 export interface RunningPool {

@@ -120,7 +120,7 @@ export class LocalPool {
     return { pid: process.pid, tracker: first, peers: others, logFolder };
   }
 
-  #spawn(args: readonly string[], about: Omit<PartOfPool, 'pid'>): PartOfPool {
+  #spawn(args: readonly string[], about: Omit<PartOfPool, 'pid' | 'command'>): PartOfPool {
     const [command, ...before] = this.#options.program;
     const log = openSync(about.log, 'a', 0o600);
     const child = spawn(command!, [...before, ...args], {
@@ -130,7 +130,7 @@ export class LocalPool {
       env: { ...process.env, POTLUCK_HOME: this.#options.homeFolder, [PARENT_FD]: '3' },
     });
     closeSync(log);
-    const part: PartOfPool = { ...about, pid: child.pid ?? 0 };
+    const part: PartOfPool = { ...about, pid: child.pid ?? 0, command: `potluck ${args.join(' ')}` };
     const ended = new Promise<string>((resolve) => {
       child.once('error', (error) => resolve(causeText(error)));
       child.once('exit', (status, signal) => resolve(signal === null ? `with exit status ${status}` : `by ${signal}`));
