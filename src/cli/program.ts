@@ -72,10 +72,11 @@ function prepare(command: Command, terminal: Terminal): void {
   command.action(() => {
     const [typed] = command.args;
     if (typed === undefined) command.outputHelp();
-    else throw unknownCommand(typed, command);
+    else throw typed.startsWith('-') ? unknownFlag(typed, command) : unknownCommand(typed, command);
   });
-  command.allowExcessArguments();
-  if (command.parent !== null) command.helpCommand(false);
+  // Also beside flags of a command that does not exist, the command is the mistake.
+  command.allowExcessArguments().allowUnknownOption();
+  command.helpCommand(command.parent === null);
 }
 
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap((child) => everyCommand(child))];
@@ -92,19 +93,24 @@ function unknownCommand(typed: string, command: Command): PotluckError {
 
 const pathOf = (command: Command): string => (command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`);
 
+function unknownFlag(typed: string, command: Command): PotluckError {
+  const path = pathOf(command);
+  const flags = command.options.filter(({ hidden }) => !hidden).map(({ long }) => long).filter((long) => typeof long === 'string');
+  const near = nearest(typed, flags);
+  return new PotluckError('usage', `${path} has no flag ${typed}`, {
+    why: 'it is not one of those that it knows',
+    fix: near === undefined ? `see ${path} --help` : `did you mean ${near}?`,
+  });
+}
+
 /** What the parser says, in our form: what, why, what to do. */
 function usageError(error: CommanderError, program: Command, argv: readonly string[]): PotluckError {
   const command = commandOf(program, argv);
   const path = pathOf(command);
   const what = error.message.replace(/^error: /, '').split('\n')[0]!;
-  const option = /unknown option '([^'=]+)/.exec(what)?.[1];
-  if (option === undefined) return new PotluckError('usage', what, { why: `that is not how ${path} is used`, fix: `see ${path} --help` });
-  const flags = command.options.map(({ long }) => long).filter((long) => typeof long === 'string');
-  const near = nearest(option, flags);
-  return new PotluckError('usage', `${path} has no flag ${option}`, {
-    why: 'it is not one of those that it knows',
-    fix: near === undefined ? `see ${path} --help` : `did you mean ${near}?`,
-  });
+  const flag = /unknown option '([^'=]+)/.exec(what)?.[1];
+  if (flag !== undefined) return unknownFlag(flag, command);
+  return new PotluckError('usage', what, { why: `that is not how ${path} is used`, fix: `see ${path} --help` });
 }
 
 /** The command that was typed, as far as it exists. */

@@ -4,7 +4,7 @@ import type { PoolStatus, TaskRow } from '../sdk/index.ts';
 import { connectTo, type ClientFlags, type Context } from './context.ts';
 import { counted, duration, percent, stateText } from './format.ts';
 import { table, type Column } from './table.ts';
-import { cleanLine, flow } from './text.ts';
+import { cleanLine, flow, wrap } from './text.ts';
 
 export async function runStatus(context: Context<ClientFlags>): Promise<number> {
   const { terminal, flags } = context;
@@ -59,10 +59,10 @@ export function statusLines(status: PoolStatus, width: number, bold: (text: stri
   const lines = width > 0 ? flow(head, width) : flow(head, 100);
   if (tasks.length > 0) lines.push('', ...table(taskColumns, tasks, width, bold));
   if (processes.length > 0) lines.push('', ...table(processColumns, processes, width, bold));
-  return [...lines, '', ...healthLines(health)];
+  return [...lines, '', ...healthLines(health, width)];
 }
 
-function healthLines(health: PoolStatus['health']): string[] {
+function healthLines(health: PoolStatus['health'], width: number): string[] {
   if (health.length === 0) return ['health: all is well'];
-  return [`health: ${counted(health.length, 'problem')}`, ...health.flatMap(({ problem, fix }) => [`  ${cleanLine(problem)}`, `    fix: ${cleanLine(fix)}`])];
+  return [`health: ${counted(health.length, 'problem')}`, ...health.flatMap(({ problem, fix }) => [...wrap(cleanLine(problem), width - 2).map((line) => `  ${line}`), ...wrap(`fix: ${cleanLine(fix)}`, width - 4).map((line) => `    ${line}`)])];
 }

@@ -6,7 +6,7 @@ import { connectTo, type ClientFlags, type Context } from './context.ts';
 import { duration, moment, percent, stateText } from './format.ts';
 import { table, type Column } from './table.ts';
 import { checkId } from './task-id.ts';
-import { clean, cleanLine, cut, flow } from './text.ts';
+import { clean, cleanLine, cut, flow, wrap } from './text.ts';
 
 export async function runTask(context: Context<ClientFlags>): Promise<number> {
   const { terminal, flags } = context;
@@ -44,7 +44,7 @@ export function storyLines(story: TaskStory, width: number, bold: (text: string)
   const lines = [bold(`task ${cleanLine(story.id)}`), ...flow(headOf(story), limit)];
   const options = Object.entries(story.options ?? {}).map(([name, value]) => cleanLine(`${name} ${String(value)}`));
   if (options.length > 0) lines.push(...flow(options, limit));
-  if (typeof story.waiting_for === 'string') lines.push(`waiting: ${cleanLine(story.waiting_for)}`);
+  if (typeof story.waiting_for === 'string') lines.push(...wrap(`waiting: ${cleanLine(story.waiting_for)}`, width));
   if ((states ?? []).length > 0) lines.push('', ...flow(states.map(({ state, at }) => cleanLine(`${stateText(state)} ${moment(at)}`)), limit, ' → '));
   if (attempts.length > 0) lines.push('', ...table(attemptColumns, attempts, width, bold));
   if (receipt !== null) lines.push('', ...receiptLines(receipt, width, bold));
@@ -69,9 +69,9 @@ const deciders: Record<Receipt['decided'], string> = {
 };
 
 function receiptLines({ peer, decided, candidates, passed_over: passedOver }: Receipt, width: number, bold: (text: string) => string): string[] {
-  const lines = [`why ${cleanLine(peer)}: ${deciders[decided] ?? cleanLine(decided)}`];
+  const lines = wrap(`why ${cleanLine(peer)}: ${deciders[decided] ?? cleanLine(decided)}`, width);
   if (candidates.length > 0) lines.push(...table(candidateColumns, candidates, width, bold));
-  for (const [reason, count] of Object.entries(passedOver ?? {})) lines.push(`passed over: ${count} (${cleanLine(reason)})`);
+  for (const [reason, count] of Object.entries(passedOver ?? {})) lines.push(...wrap(`passed over: ${count} (${cleanLine(reason)})`, width));
   return lines;
 }
 

@@ -65,3 +65,6 @@ export function flow(parts: readonly string[], width: number, gap = '   '): stri
   }
   return lines;
 }
+
+/** A sentence on as many lines as it takes; width 0 is no limit. */
+export const wrap = (text: string, width: number): string[] => flow(text.split(' '), width, ' ');
