@@ -5,7 +5,7 @@
  * Killing needs no freezer: once the limit on processes is 0 nobody inside can start
  * another, and a list read after that is complete.
  */
-import { closeSync, mkdirSync, openSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Enclosure } from './enclosure.ts';
 import { codeOf, readIfThere, signal } from './processes.ts';
@@ -55,24 +55,24 @@ export class Cgroup implements Enclosure {
   }
 
   enter(pid: number): void {
-    for (const folder of this.folders()) writeFileSync(join(folder, 'cgroup.procs'), String(pid));
+    for (const folder of this.folders()) writeUnlessGone(join(folder, 'cgroup.procs'), String(pid));
   }
 
   killAll(): boolean {
-    writeFileSync(join(pidsFolder(this.place), 'pids.max'), '0');
+    writeUnlessGone(join(pidsFolder(this.place), 'pids.max'), '0');
     return killListed(pidsFolder(this.place));
   }
 
   outOfMemoryKills(): number {
     if (this.memoryMb === null) return 0;
     const file = this.place.version === 2 ? join(this.place.all, 'memory.events') : join(this.place.memory, 'memory.oom_control');
-    return Number(/^oom_kill (\d+)$/m.exec(readFileSync(file, 'utf8'))?.[1] ?? 0);
+    return Number(/^oom_kill (\d+)$/m.exec(readIfThere(file)?.toString('latin1') ?? '')?.[1] ?? 0);
   }
 
-  remove(): void {
+  remove(): boolean {
     if (!this.closed) closeSync(this.processCountFd);
     this.closed = true;
-    for (const folder of this.folders()) rmdirSync(folder);
+    return this.folders().map(removeGroup).every(Boolean);
   }
 
   private folders(): string[] {
@@ -87,6 +87,18 @@ export function killListed(folder: string): boolean {
   return listed.length === 0;
 }
 
+/** False while the kernel still counts a dead process in it. */
+export function removeGroup(folder: string): boolean {
+  try {
+    rmdirSync(folder);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return true;
+    if (codeOf(error) === 'EBUSY') return false;
+    throw error;
+  }
+}
+
 function pidsFolder(place: CgroupPlace): string {
   return place.version === 2 ? place.all : place.pids;
 }
@@ -94,19 +106,19 @@ function pidsFolder(place: CgroupPlace): string {
 function limitMemory(place: CgroupPlace, bytes: number): void {
   if (place.version === 2) {
     writeFileSync(join(place.all, 'memory.max'), String(bytes));
-    writeIfThere(join(place.all, 'memory.swap.max'), '0');
+    writeUnlessGone(join(place.all, 'memory.swap.max'), '0');
     return;
   }
   writeFileSync(join(place.memory, 'memory.limit_in_bytes'), String(bytes));
   // Memory and swap together: else what does not fit is swapped out, and the machine crawls.
-  writeIfThere(join(place.memory, 'memory.memsw.limit_in_bytes'), String(bytes));
+  writeUnlessGone(join(place.memory, 'memory.memsw.limit_in_bytes'), String(bytes));
 }
 
-/** Kernels built without swap accounting lack some files. */
-function writeIfThere(path: string, text: string): void {
+/** For what some kernels lack, and for processes and groups that somebody else ended first. */
+function writeUnlessGone(path: string, text: string): void {
   try {
     writeFileSync(path, text, { flag: 'r+' });
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error;
+    if (!['ENOENT', 'ESRCH', 'ENODEV'].includes(codeOf(error))) throw error;
   }
 }

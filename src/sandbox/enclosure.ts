@@ -17,8 +17,8 @@ export interface Enclosure {
   killAll(): boolean;
   /** How many processes the kernel killed here for want of memory. */
   outOfMemoryKills(): number;
-  /** After `killAll` said true. */
-  remove(): void;
+  /** After `killAll` said true. False: not yet, though nobody is alive inside. */
+  remove(): boolean;
 }
 
 /** While a tree is looked at it may grow; each look stops what it found, so few are needed. */
@@ -45,6 +45,7 @@ export class ProcessTree implements Enclosure {
 
   killAll(): boolean {
     const found = this.stopAll();
+    if (this.root !== null) signal(-this.root, 'SIGKILL');
     for (const pid of found) signal(pid, 'SIGKILL');
     return found.size === 0;
   }
@@ -53,8 +54,9 @@ export class ProcessTree implements Enclosure {
     return 0;
   }
 
-  remove(): void {
+  remove(): boolean {
     this.root = null;
+    return true;
   }
 
   /** Who is inside, given all processes. */
@@ -66,6 +68,8 @@ export class ProcessTree implements Enclosure {
   private stopAll(): Set<number> {
     const found = new Set<number>();
     if (this.root === null) return found;
+    // The group at one stroke, however fast it grows; then those who left it.
+    signal(-this.root, 'SIGSTOP');
     for (let look = 0; look < LOOKS_MAX; look++) {
       const fresh = family(listProcesses(), this.root, this.marker).filter((row) => !found.has(row.pid));
       if (fresh.length === 0) break;

@@ -57,11 +57,19 @@ async function ask(language: Language, command: string, question: string[]): Pro
   } catch (error) {
     throw new InterpreterError(`${language} cannot be run as ${command}: ${reason(error)}`, { cause: error });
   }
-  const answer: unknown = JSON.parse(printed);
+  const answer = parsed(printed);
   if (Array.isArray(answer) && answer.length === 3 && answer.every((part) => typeof part === 'string')) {
     return [String(answer[0]), String(answer[1]), String(answer[2])];
   }
   throw new InterpreterError(`${command} does not answer as ${language} does`);
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // whatever it is, it did not understand the question
+  }
 }
 
 function reason(error: unknown): string {

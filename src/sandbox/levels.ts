@@ -50,7 +50,7 @@ async function tryPlace(place: CgroupPlace): Promise<string | null> {
     if (group.killAll()) return 'a process put into a group is not seen there';
     await exit;
     while (!group.killAll()) await delay(2);
-    group.remove();
+    while (!group.remove()) await delay(2);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);

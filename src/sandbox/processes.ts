@@ -55,24 +55,30 @@ function fromPs(): ProcessRow[] {
   });
 }
 
-/** The living among `root`, its descendants, its session and, on Linux, those that carry `marker`. */
+/** The living among `root`, its session, their descendants and, on Linux, those that carry `marker`. */
 export function family(rows: ProcessRow[], root: number, marker: string | null): ProcessRow[] {
   const members = new Set([root]);
-  for (const row of rows) {
-    if (row.session === root || (marker !== null && carries(row.pid, marker))) members.add(row.pid);
+  for (const row of rows) if (row.session === root) members.add(row.pid);
+  addDescendants(rows, members);
+  if (marker !== null) {
+    for (const row of rows) if (!members.has(row.pid) && carries(row.pid, marker)) members.add(row.pid);
+    addDescendants(rows, members);
   }
+  return rows.filter((row) => members.has(row.pid) && !row.zombie && row.pid !== process.pid);
+}
+
+function addDescendants(rows: ProcessRow[], members: Set<number>): void {
   for (let before = 0; before !== members.size; ) {
     before = members.size;
     for (const row of rows) if (members.has(row.parent)) members.add(row.pid);
   }
-  return rows.filter((row) => members.has(row.pid) && !row.zombie && row.pid !== process.pid);
 }
 
 function carries(pid: number, marker: string): boolean {
   return readIfThere(`/proc/${pid}/environ`)?.includes(marker) ?? false;
 }
 
-/** False when there is no such process any more. */
+/** A negative number is a process group. False when there is no such process any more. */
 export function signal(pid: number, name: 'SIGKILL' | 'SIGSTOP'): boolean {
   try {
     process.kill(pid, name);

@@ -2,12 +2,12 @@
  * Ending what is left of a peer that is gone: its cgroups and whoever is in them, and the
  * processes that carry its marker.
  */
-import { existsSync, readdirSync, rmdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { foldersOf, killListed } from './cgroup.ts';
+import { foldersOf, killListed, removeGroup } from './cgroup.ts';
 import type { CgroupPlace } from './cgroup.ts';
-import { codeOf, readIfThere, signal } from './processes.ts';
+import { readIfThere, signal } from './processes.ts';
 
 /** A killed process is gone within milliseconds unless the kernel holds it. */
 const LOOK_EVERY_MS = 5;
@@ -24,22 +24,11 @@ async function removeFolder(folder: string): Promise<boolean> {
   for (let look = 0; look < LOOKS_MAX; look++) {
     if (!existsSync(folder)) return true;
     const children = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    for (const child of children) if (killListed(join(folder, child.name))) tryRemove(join(folder, child.name));
-    if (killListed(folder) && tryRemove(folder)) return true;
+    for (const child of children) if (killListed(join(folder, child.name))) removeGroup(join(folder, child.name));
+    if (killListed(folder) && removeGroup(folder)) return true;
     await delay(LOOK_EVERY_MS);
   }
   return false;
-}
-
-function tryRemove(folder: string): boolean {
-  try {
-    rmdirSync(folder);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return true;
-    if (codeOf(error) === 'EBUSY') return false;
-    throw error;
-  }
 }
 
 /** Kills, on Linux, every process whose environment holds `marker`. True when there was none. */

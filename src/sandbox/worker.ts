@@ -38,6 +38,8 @@ const EXIT_AFTER_CHANNEL_MS = 50;
 /** An interpreter on a machine that is short of everything may take seconds. */
 const START_WAIT_MS = 30_000;
 const KILL_AGAIN_MS_MAX = 50;
+/** A group that stays is removed when the peer stops; nobody is alive in it. */
+const REMOVE_LOOKS_MAX = 20;
 const KEPT_STDERR_CHARS = 2048;
 
 /** How many jobs a worker may be given at once: those beyond the first can be taken back. */
@@ -337,7 +339,7 @@ export class Worker {
     child?.stderr?.destroy();
     this.control?.destroy();
     const last = this.exited();
-    enclosure.remove();
+    for (let look = 0; look < REMOVE_LOOKS_MAX && !enclosure.remove(); look++) await delay(KILL_AGAIN_MS_MAX);
     if (last !== null) this.emit(last);
     await rm(this.options.scratch, { recursive: true, force: true });
     this.emit({ type: 'gone', worker: this.spec.worker });

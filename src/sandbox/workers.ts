@@ -29,6 +29,8 @@ import { Worker } from './worker.ts';
 
 /** Memory grows by some GB/s at most; a machine with 1 GB to spare survives this long. */
 const WATCH_EVERY_MS = 150;
+/** Workers without a memory limit are looked at for their number of processes, about once a second. */
+const UNLIMITED_EVERY = 7;
 /** As in a cgroup. */
 const PROCESSES_MAX = 4096;
 /** What of an earlier peer does not die within this is held by the kernel. */
@@ -53,6 +55,7 @@ export class Workers {
   private readonly workers = new Map<string, Worker>();
   private readonly idle: (() => void)[] = [];
   private watchdog: NodeJS.Timeout | null = null;
+  private watches = 0;
   private spawned = 0;
 
   constructor(options: WorkersOptions) {
@@ -166,12 +169,14 @@ export class Workers {
     if (this.workers.size === 0) for (const resolve of this.idle.splice(0)) resolve();
   }
 
-  /** One look for all workers. */
+  /** One look for all workers. Looking at all processes costs milliseconds: only where something runs. */
   private watch(): void {
     const trees: { worker: Worker; tree: ProcessTree }[] = [];
+    this.watches += 1;
     for (const worker of this.workers.values()) {
-      if (worker.enclosure instanceof ProcessTree) trees.push({ worker, tree: worker.enclosure });
-      else worker.checkMemory();
+      const due = worker.spec.memoryMb !== null || this.watches % UNLIMITED_EVERY === 0;
+      if (!(worker.enclosure instanceof ProcessTree)) worker.checkMemory();
+      else if (worker.busy && due) trees.push({ worker, tree: worker.enclosure });
     }
     if (trees.length === 0) return;
     const rows = listProcesses();
