@@ -320,3 +320,15 @@ describe('only the worker itself answers', () => {
     expect(ran.stdout).toHaveLength(27 + 41);
   });
 });
+
+test('processes that multiprocessing starts afresh find the program', async () => {
+  const program = [
+    'import concurrent.futures, multiprocessing',
+    'def square(x): return x * x',
+    'def main():',
+    '    context = multiprocessing.get_context("spawn")',
+    '    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:',
+    '        return list(pool.map(square, [3, 4]))',
+  ].join('\n');
+  expect(resultText(await bench.run(worker(), program))).toBe('[9,16]');
+});

@@ -8,6 +8,8 @@ from potluck_guest.loop import Guest  # noqa: E402 - found by the line above
 
 # A program finds what it writes to its folder, and not our files.
 sys.path[0] = ""
-if hasattr(sys, "set_int_max_str_digits"):
-    sys.set_int_max_str_digits(0)  # results come out digit for digit, however many
-Guest().run()
+# Processes that a task spawns by multiprocessing import this file under another name.
+if __name__ == "__main__":
+    if hasattr(sys, "set_int_max_str_digits"):
+        sys.set_int_max_str_digits(0)  # results come out digit for digit, however many
+    Guest().run()

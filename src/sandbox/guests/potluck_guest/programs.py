@@ -1,13 +1,16 @@
 """A program: its source, its module, its functions."""
 
 import builtins
+import os
 import sys
 from _frozen_importlib import ModuleSpec
+from io import FileIO
 from types import ModuleType
 
 from potluck_guest.failures import PROGRAM_FILE, Failure, syntax_failure, type_name
 
 __builtins__ = dict(vars(builtins))  # ours: a task may replace the names in builtins
+SCRATCH = os.getcwd()  # at the start: a task may go elsewhere
 
 
 class ProgramLoader:
@@ -43,6 +46,8 @@ class Program:
         module.__loader__ = loader
         module.__spec__ = ModuleSpec(self.name, loader, origin=PROGRAM_FILE)
         sys.modules[self.name] = module
+        # For processes that multiprocessing starts afresh: they import what they are to run.
+        write_file(self.name + ".py", self.source_bytes)
         self.show_source()
         try:
             exec(code, module.__dict__)
@@ -58,6 +63,14 @@ class Program:
             return
         source = self.source
         linecache.cache[PROGRAM_FILE] = (len(source), None, source.splitlines(True), PROGRAM_FILE)
+
+
+def write_file(name, data):
+    try:
+        with FileIO(SCRATCH + "/" + name, "w") as file:
+            file.write(data)
+    except OSError:
+        pass  # a full disk: only processes started afresh miss the file, and say so
 
 
 def function_of(program, name):
