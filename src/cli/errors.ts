@@ -14,7 +14,7 @@ export interface Shown {
 }
 
 export function shownOf(error: unknown): Shown {
-  if (error instanceof PotluckError) return { code: error.code, what: error.message, why: error.why ?? summaryOf(error.code), fix: error.fix, message: error.toProblem().message };
+  if (error instanceof PotluckError) return { code: error.code, what: error.message, why: error.why ?? summaryOf(error.code), fix: error.fix ?? fixOf(error.code), message: error.toProblem().message };
   const stack = error instanceof Error && error.stack !== undefined ? error.stack : undefined;
   const what = `potluck itself failed: ${causeText(error)}`;
   return { code: 'internal', what, why: stack, fix: 'please report this with the lines above', message: what };
@@ -25,6 +25,8 @@ const summaryOf = (code: ErrorCode): string => {
   const { summary } = catalogue[code];
   return summary[0]!.toLowerCase() + summary.slice(1).replace(/\.$/, '');
 };
+
+const fixOf = (code: ErrorCode): string => (catalogue[code].retry ? 'try again in a moment' : `the reference of errors says more about ${code}`);
 
 export const statusOf = (error: unknown): number => (error instanceof PotluckError ? exitStatusOf(error.code) : exit.failed);
 

@@ -134,7 +134,7 @@ describe('an error', () => {
   });
 
   it('is one document for programs', () => {
-    expect(JSON.parse(errorJson(shownOf(new PotluckError('draining', 'a', { why: 'b' }))))).toEqual({ error: { code: 'draining', message: 'a: b', hint: null } });
+    expect(JSON.parse(errorJson(shownOf(new PotluckError('draining', 'a', { why: 'b' }))))).toEqual({ error: { code: 'draining', message: 'a: b', hint: 'try again in a moment' } });
     expect(JSON.parse(errorJson(shownOf(new TypeError('x is not a function'))))).toMatchObject({ error: { code: 'internal' } });
   });
 });

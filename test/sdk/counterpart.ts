@@ -1,11 +1,14 @@
 /**
- * The other side of the SDK in tests: speaks a home's half of the protocol over real in-memory links,
- * runs nothing, and does only what the test tells it.
+ * The other side of the SDK in tests: speaks a home's half of the protocol over real links, in memory or
+ * TLS, runs nothing, and does only what the test tells it.
  */
 import { createHash } from 'node:crypto';
 import type { Connection } from '../../src/wire/connection.ts';
+import { greet } from '../../src/wire/hello.ts';
 import { connectInMemory } from '../../src/wire/memory-connection.ts';
 import type { Message, MessageKind, MessageOf } from '../../src/wire/messages.ts';
+import { listen, type Listener } from '../../src/wire/tls-connection.ts';
+import { openHomeFolder } from '../../src/identity/home-folder.ts';
 import { PotluckError } from '../../src/errors.ts';
 
 export class Counterpart {
@@ -29,12 +32,34 @@ export class Counterpart {
     this.dials += 1;
     if (this.unreachable !== undefined) throw this.unreachable;
     const [client, home] = connectInMemory('0'.repeat(64));
-    this.link = home;
-    home.serve(async (hash) => this.contents.get(hash));
-    home.onClose = () => undefined;
-    home.onMessage = (message) => this.#handle(message);
+    this.#attach(home);
     return client;
   };
+
+  /** Takes links over TLS, as a member of the pool of that folder. */
+  async listen(homeFolder: string, port = 0): Promise<Listener> {
+    const { identity } = await openHomeFolder(homeFolder);
+    return listen({
+      host: '127.0.0.1',
+      port,
+      identity,
+      trust: (key) => key === identity.keyId,
+      onConnection: (connection) => {
+        this.dials += 1;
+        greet(connection, { version: '0.0.0', incarnation: 'x', as: 'home', name: 'p1' }).then(
+          () => this.#attach(connection),
+          () => undefined, // a link that ends before it is greeted is nothing to a test
+        );
+      },
+    });
+  }
+
+  #attach(link: Connection): void {
+    this.link = link;
+    link.serve(async (hash) => this.contents.get(hash));
+    link.onClose = () => undefined;
+    link.onMessage = (message) => this.#handle(message);
+  }
 
   #handle(message: Message): void {
     this.received.push(message);
