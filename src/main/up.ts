@@ -50,9 +50,10 @@ interface Child {
 
 export class LocalPool {
   readonly #options: UpOptions;
-  /** Told when a child ends that was not asked to: which, how, and how many are left. */
+  /** Told when, once the pool is up, a child ends that was not asked to: which, how, and how many are left. */
   readonly #onEnded: (part: PartOfPool, how: string, left: number) => void;
   readonly #children = new Set<Child>();
+  #up = false;
   #stopping = false;
 
   constructor(options: UpOptions, onEnded: (part: PartOfPool, how: string, left: number) => void) {
@@ -75,6 +76,7 @@ export class LocalPool {
       const pool = await this.#startAll();
       writeRunning(homeFolder, pool);
       await this.#untilRegistered(pool);
+      this.#up = true;
       return pool;
     } catch (error) {
       this.#stopping = true;
@@ -139,7 +141,7 @@ export class LocalPool {
     this.#children.add(entry);
     void ended.then((how) => {
       this.#children.delete(entry);
-      if (!this.#stopping) this.#onEnded(part, how, this.#children.size);
+      if (this.#up && !this.#stopping) this.#onEnded(part, how, this.#children.size);
     });
     return part;
   }
@@ -189,7 +191,9 @@ export class LocalPool {
 }
 
 function endedEarly({ role, port, log }: PartOfPool): PotluckError {
-  const tail = readFileSync(log, 'utf8').trimEnd().split('\n').slice(-LOG_LINES).join('\n');
+  const lines = readFileSync(log, 'utf8').trimEnd().split('\n');
+  const error = lines.findLastIndex((line) => line.startsWith('error:'));
+  const tail = (error === -1 ? lines.slice(-LOG_LINES) : lines.slice(error, error + LOG_LINES)).join('\n');
   return new PotluckError('pool_failed', `the ${role} on port ${port} ended before the pool was up`, { why: tail === '' ? 'it said nothing' : tail, fix: `its log is ${log}` });
 }
 

@@ -1,6 +1,6 @@
 /** The program as it is shipped, in a folder of its own, for tests that start whole processes. */
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -21,13 +21,13 @@ export async function buildProgram(): Promise<{ cli: string; remove: () => void 
     format: 'esm',
     platform: 'node',
     target: 'node20',
-    outExtension: { '.js': '.mjs' },
     external: ['libsql'],
     banner: { js: "import { createRequire as __makeRequire } from 'node:module'; const require = __makeRequire(import.meta.url);" },
     logLevel: 'error',
   });
+  writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
   cpSync(join(root, 'src/sandbox/guests'), join(folder, 'guests'), { recursive: true });
-  return { cli: join(folder, 'cli.mjs'), remove: () => rmSync(folder, { recursive: true, force: true }) };
+  return { cli: join(folder, 'cli.js'), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 
 export interface Ran {

@@ -13,7 +13,7 @@ export function addUp(parent: Command, start: Start): void {
     .option('--tracker-port <port>', 'the port of the tracker (default: 8888)')
     .option('--slots <n>', 'how many tasks each peer runs at a time (default: one per core)')
     .option('--detach', 'in the background; potluck down stops it')
-    .option('--json', 'print one JSON document when it is up')
+    .option('--json', 'print a JSON document when it is up, on a line of its own, and one if it fails later')
     .option('-q, --quiet', 'print only errors')
     .addOption(new Option('--in-background').hideHelp())
     .addHelpText('after', examples('potluck up', 'potluck up --peers 5', 'potluck up --detach && potluck status && potluck down', '', 'Each is a process of its own. Ctrl+C stops all of them in order, a second one at once.'));
