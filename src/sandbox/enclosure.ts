@@ -3,7 +3,7 @@
  * limited and killed. Two kinds: a cgroup (cgroup.ts), from which nothing escapes, and the
  * tree of processes here, which is found anew each time it is looked at.
  */
-import { family, listProcesses, signal } from './processes.ts';
+import { family, isAlive, listProcesses, signal } from './processes.ts';
 import type { ProcessRow } from './processes.ts';
 
 export interface Enclosure {
@@ -34,6 +34,8 @@ export class ProcessTree implements Enclosure {
   readonly kernelKeepsLimits = false;
   private readonly marker: string;
   private root: number | null = null;
+  /** An ending process loses its environment before it is gone: who was killed is remembered. */
+  private readonly killed = new Set<number>();
 
   constructor(marker: string) {
     this.marker = marker;
@@ -46,8 +48,11 @@ export class ProcessTree implements Enclosure {
   killAll(): boolean {
     const found = this.stopAll();
     if (this.root !== null) signal(-this.root, 'SIGKILL');
-    for (const pid of found) signal(pid, 'SIGKILL');
-    return found.size === 0;
+    for (const pid of found) {
+      signal(pid, 'SIGKILL');
+      this.killed.add(pid);
+    }
+    return found.size === 0 && ![...this.killed].some(isAlive);
   }
 
   outOfMemoryKills(): number {

@@ -45,6 +45,12 @@ export function readRow(pid: number): ProcessRow | null {
   };
 }
 
+/** False also for a zombie: it runs no more, and who should take note of it has not yet. */
+export function isAlive(pid: number): boolean {
+  if (process.platform === 'linux') return readRow(pid)?.zombie === false;
+  return listProcesses().some((row) => row.pid === pid && !row.zombie);
+}
+
 function fromPs(): ProcessRow[] {
   const table = execFileSync('ps', ['-axo', 'pid=,ppid=,pgid=,rss=,stat='], { encoding: 'utf8' });
   return table.split('\n').flatMap((line) => {

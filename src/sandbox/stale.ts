@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { foldersOf, killListed, removeGroup } from './cgroup.ts';
 import type { CgroupPlace } from './cgroup.ts';
-import { readIfThere, signal } from './processes.ts';
+import { isAlive, readIfThere, signal } from './processes.ts';
 
 /** A killed process is gone within milliseconds unless the kernel holds it. */
 const LOOK_EVERY_MS = 5;
@@ -31,13 +31,19 @@ async function removeFolder(folder: string): Promise<boolean> {
   return false;
 }
 
-/** Kills, on Linux, every process whose environment holds `marker`. True when there was none. */
-export function killMarked(marker: string): boolean {
-  if (process.platform !== 'linux') return true;
-  let none = true;
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
-    if (readIfThere(`/proc/${name}/environ`)?.includes(marker) && signal(Number(name), 'SIGKILL')) none = false;
+/** Kills, on Linux, every process whose environment holds `marker`, and waits for their end. */
+export async function endMarked(marker: string): Promise<void> {
+  if (process.platform !== 'linux') return;
+  // An ending process loses its environment before it is gone: whoever was killed is remembered.
+  const killed = new Set<number>();
+  for (let look = 0; look < LOOKS_MAX; look++) {
+    for (const pid of marked(marker)) if (signal(pid, 'SIGKILL')) killed.add(pid);
+    if (![...killed].some(isAlive)) return;
+    await delay(LOOK_EVERY_MS);
   }
-  return none;
+}
+
+function marked(marker: string): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number);
+  return pids.filter((pid) => pid !== process.pid && readIfThere(`/proc/${pid}/environ`)?.includes(marker));
 }

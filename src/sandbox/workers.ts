@@ -13,7 +13,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { Cgroup, foldersOf, makeParent, placeBelow } from './cgroup.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { ProcessTree } from './enclosure.ts';
@@ -23,7 +22,7 @@ import { Keeper } from './keeper.ts';
 import type { LevelProbe } from './levels.ts';
 import { codeOf, listProcesses, readRow } from './processes.ts';
 import { MARKER_VARIABLE, spawnPlan } from './spawn-plan.ts';
-import { killMarked, removeGroups } from './stale.ts';
+import { endMarked, removeGroups } from './stale.ts';
 import type { Job, Language, WorkerEvent, WorkerProcess, WorkerSpec } from './types.ts';
 import { Worker } from './worker.ts';
 
@@ -33,8 +32,6 @@ const WATCH_EVERY_MS = 150;
 const UNLIMITED_EVERY = 7;
 /** As in a cgroup. */
 const PROCESSES_MAX = 4096;
-/** What of an earlier peer does not die within this is held by the kernel. */
-const STALE_LOOKS_MAX = 200;
 
 export interface WorkersOptions {
   /** A folder for this alone: what is in it at the start is removed. */
@@ -208,5 +205,5 @@ async function endEarlier(scratchRoot: string): Promise<void> {
   }
   const { marker, place } = JSON.parse(text) as EarlierPeer;
   if (place !== null) await removeGroups(place);
-  for (let look = 0; look < STALE_LOOKS_MAX && !killMarked(`${MARKER_VARIABLE}=${marker}.`); look++) await delay(5);
+  await endMarked(`${MARKER_VARIABLE}=${marker}.`);
 }

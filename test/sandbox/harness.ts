@@ -9,7 +9,6 @@ import { fileURLToPath } from 'node:url';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import type { LevelProbe } from '../../src/sandbox/levels.ts';
-import { readRow } from '../../src/sandbox/processes.ts';
 import type { Job, JobFailed, JobResult, Language, WorkerEvent, WorkerExited } from '../../src/sandbox/types.ts';
 import { Workers } from '../../src/sandbox/workers.ts';
 
@@ -164,10 +163,4 @@ export async function eventually(holds: () => boolean, what: string, withinMs = 
     if (performance.now() > deadline) throw new Error(`not within ${withinMs} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
-}
-
-/** A zombie is dead: who should take note of it has not yet. */
-export function isAlive(pid: number): boolean {
-  const row = readRow(pid);
-  return row !== null && !row.zombie;
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { probeLevel } from '../../src/sandbox/levels.ts';
-import { Bench, death, eventually, isAlive, resultText } from './harness.ts';
+import { isAlive } from '../../src/sandbox/processes.ts';
+import { Bench, death, eventually, resultText } from './harness.ts';
 
 /** Prints the numbers of all processes it started, then does what must be stopped. */
 const RUNAWAYS: [string, string][] = [

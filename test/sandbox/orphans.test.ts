@@ -10,9 +10,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { foldersOf } from '../../src/sandbox/cgroup.ts';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
-import { listProcesses } from '../../src/sandbox/processes.ts';
+import { isAlive, listProcesses } from '../../src/sandbox/processes.ts';
 import { Workers } from '../../src/sandbox/workers.ts';
-import { eventually, guestsFolder, isAlive } from './harness.ts';
+import { eventually, guestsFolder } from './harness.ts';
 
 /** A peer as a process: one busy worker, with a child in a session of its own and one that forked twice. */
 const PEER = `

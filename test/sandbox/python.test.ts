@@ -156,10 +156,10 @@ describe('wrong calls are told apart from failing tasks', () => {
   });
 
   test('a syntax error has line, column and text', async () => {
-    const error = failure(await bench.run(shared(), 'def main():\n    return (1 +\n'));
+    const error = failure(await bench.run(shared(), 'def main():\n    return )\n'));
     expect(error).toMatchObject({ code: 'syntax_error', type: 'SyntaxError' });
     expect(error.message).toContain('program.py, line 2, column 12');
-    expect(error.traceback).toContain('return (1 +');
+    expect(error.traceback).toContain('return )');
   });
 
   test('arguments that do not fit', async () => {
@@ -300,7 +300,7 @@ describe('only the worker itself answers', () => {
   });
 
   test('a forked child that raises, or exits', async () => {
-    const program = 'import os, sys\ndef main(how):\n    pid = os.fork()\n    if pid == 0:\n        if how: sys.exit(5)\n        raise ValueError("in the child")\n    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])';
+    const program = 'import os, sys\ndef main(how):\n    pid = os.fork()\n    if pid == 0:\n        if how: sys.exit(5)\n        raise ValueError("in the child")\n    return os.waitpid(pid, 0)[1] >> 8';
     const ran = await bench.run(shared(), program, { args: '[false]' });
     expect(resultText(ran)).toBe('1');
     expect(ran.stderr).toContain('ValueError: in the child');
