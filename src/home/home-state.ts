@@ -17,7 +17,7 @@ import type { Now } from '../lib/clock.ts';
 import { Heap } from '../lib/heap.ts';
 import { Prng } from '../lib/prng.ts';
 import { limits } from '../limits.ts';
-import type { AttemptRef, MessageOf, Outcome, OutcomeState, Problem } from '../wire/messages.ts';
+import type { AttemptRef, MessageOf, Outcome, OutcomeState, PeerInfo, Problem } from '../wire/messages.ts';
 import type { HomeAfter, HomeEvent, HomeSend, Submission } from './home-events.ts';
 import { aheadPerSlot, type Choice, chooseAhead, chooseByLoad, chooseFromMemory, isUp, type Line, misfit, newRunner, type Runner } from './placement-state.ts';
 import { Profile } from './profile-state.ts';
@@ -489,6 +489,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       told.add(info.peer);
       const runner = this.#runner(info.peer);
       runner.info = info;
+      this.#shareCpuLoad(info);
       if (info.state === 'up' && (runner.granted > 0 || runner.attempts.size > 0)) this.#dial(runner);
     }
     if (!all) return;
@@ -556,7 +557,17 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     if (runner.info === undefined) return;
     const state = draining ? 'draining' : runner.info.state === 'draining' ? 'up' : runner.info.state;
     runner.info = { ...runner.info, running, slots, cpu_load: cpuLoad, state };
+    this.#shareCpuLoad(runner.info);
     if (running < slots) runner.blockedUntil = 0;
+  }
+
+  /** Peers on one machine share one figure, or two readings of it would rank equals. */
+  #shareCpuLoad({ machine, cpu_load }: PeerInfo): void {
+    for (const other of this.runners.values()) {
+      const { info } = other;
+      if (info === undefined || info.cpu_load === cpu_load) continue;
+      if (info.machine.boot === machine.boot && info.machine.net === machine.net) other.info = { ...info, cpu_load };
+    }
   }
 
   // --- placement ---------------------------------------------------------------------------

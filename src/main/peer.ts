@@ -39,7 +39,9 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   exitWithParent();
   const { path, identity } = await openHomeFolder(options.homeFolder);
   const roster = ownKeyRoster(identity.keyId);
-  const incoming: { take: (connection: Connection) => void } = { take: (connection) => connection.close() };
+  // Who comes before the store is open waits; what they send is kept by the link.
+  const early: Connection[] = [];
+  const incoming: { take: (connection: Connection) => void } = { take: (connection) => void early.push(connection) };
   const listener = await listenNear(options, {
     host: options.host,
     identity,
@@ -142,6 +144,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
       else if (hello.as === 'home') runner.accept(connection, hello.name);
       else connection.close({ code: 'usage', message: `this is a peer; a ${hello.as} does not talk to it`, hint: 'the tracker is by default on port 8888' });
     });
+  for (const connection of early.splice(0)) incoming.take(connection);
   tracker.start();
   page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
   announce(options, name, listener, page, slots, say);

@@ -315,16 +315,24 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     const spent = leftovers || worker.fresh;
     if (spent && worker.state !== 'dying') this.#retire(worker);
     if (attempt !== undefined) this.#answered(attempt, runUs, result, resultBytes, error);
-    if (worker.state === 'dying') return;
+    this.#advance(worker);
+  }
+
+  /** The first job of the worker is the one that runs. */
+  #advance(worker: Worker): void {
+    if (worker.state !== 'busy') return;
     const next = worker.jobs[0] === undefined ? undefined : this.attempts.get(worker.jobs[0].key);
     if (next === undefined) {
       worker.state = 'idle';
       worker.idleSince = this.#now.ms;
-    } else {
-      this.#running += 1;
-      next.state = 'running';
-      next.startedAt = this.#now.ms;
+      return;
     }
+    if (next.state !== 'fed') return;
+    this.#running += 1;
+    next.state = 'running';
+    next.startedAt = this.#now.ms;
+    // It was to be killed and could not be taken back.
+    if (next.verdict !== undefined) this.#kill(next, next.verdict);
   }
 
   #answered(attempt: Attempt, runUs: number, result: Value | undefined, resultBytes: number, error: Problem | undefined): void {
@@ -355,19 +363,21 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     const worker = this.#workers.get(id);
     if (worker === undefined) return;
     this.#workers.remove(id);
-    for (const { key } of worker.jobs.toReversed()) this.#unfeed(key);
-    const first = worker.jobs[0];
+    const [first, ...others] = worker.jobs;
+    for (const { key } of others.toReversed()) this.#unfeed(key);
     const attempt = first === undefined ? undefined : this.attempts.get(first.key);
-    if (attempt === undefined || attempt.worker !== id) return;
+    if (attempt === undefined) return;
+    if (attempt.state === 'fed') return this.#unfeed(first!.key);
     const verdict = attempt.verdict ?? { outcome: 'failed', error: { code: 'worker_died', message: 'its worker ended' } };
     this.#end(attempt, verdict, Math.round((this.#now.ms - attempt.startedAt) * 1000));
   }
 
-  /** A job that had not started goes back to the head of its queue. */
+  /** A job that had not started goes back to the head of its queue, or ends if it was told to. */
   #unfeed(key: string): void {
     const attempt = this.attempts.get(key);
-    if (attempt?.state !== 'fed') return;
+    if (attempt === undefined) return;
     if (attempt.verdict !== undefined) return this.#end(attempt, attempt.verdict, 0);
+    if (attempt.state === 'running') this.#running -= 1;
     attempt.state = 'waiting';
     attempt.worker = undefined;
     (attempt.ahead ? this.#ahead : this.#first).unshift(attempt);
@@ -381,11 +391,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       worker.jobs.splice(worker.jobs.findIndex((entry) => entry.job === job), 1);
       this.#unfeed(key);
     }
-    // What could not be taken back has started: a kill for it goes the hard way.
-    for (const { key } of worker.jobs) {
-      const attempt = this.attempts.get(key);
-      if (attempt?.verdict !== undefined && attempt.state === 'running') this.#kill(attempt, attempt.verdict);
-    }
+    this.#advance(worker);
   }
 
   #kill(attempt: Attempt, verdict: NonNullable<Attempt['verdict']>): void {
