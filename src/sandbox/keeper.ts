@@ -65,7 +65,8 @@ export class Keeper {
       env: { PATH: '/usr/bin:/bin' },
       stdio: ['pipe', 'ignore', 'ignore'],
     });
-    // The pipe breaks if somebody kills the keeper; workers are then as safe as the next start makes them.
+    // Without a keeper, or when somebody killed it, workers are as safe as the next start makes them.
+    child.on('error', () => undefined);
     child.stdin?.on('error', () => undefined);
     // It must not keep a peer alive that is done.
     child.unref();
@@ -84,7 +85,7 @@ export class Keeper {
   /** Ends it; it first removes the groups, which must be empty by now. */
   async stop(): Promise<void> {
     const { child } = this;
-    if (child === null || child.exitCode !== null || child.signalCode !== null) return;
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const exit = once(child, 'exit');
     child.ref();
     child.stdin?.end();

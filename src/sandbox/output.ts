@@ -113,22 +113,25 @@ export class OutputStream {
     }
     this.pieces.push({ bytes, readNs, before: Infinity });
     if (this.settling) return;
-    this.settling = true;
-    setImmediate(() => setImmediate(() => this.settle(readNs)));
+    this.settleSoon();
   }
 
-  /** Answers sent before `readNs` have been read by now: what remains from then is the current job's. */
-  private settle(readNs: bigint): void {
+  private settleSoon(): void {
+    this.settling = true;
+    setImmediate(() => {
+      const untilNs = this.options.monotonicNs();
+      setImmediate(() => this.settle(untilNs));
+    });
+  }
+
+  /** Answers sent before `untilNs` have been read by now: what remains from then is the current job's. */
+  private settle(untilNs: bigint): void {
     this.settling = false;
     const { job } = this.options.current();
-    while (this.pieces[0] !== undefined && this.pieces[0].readNs <= readNs) {
-      const piece = this.pieces.shift();
-      if (piece !== undefined) this.options.emit(job, piece.bytes);
-    }
-    const next = this.pieces[0];
-    if (next === undefined) return;
-    this.settling = true;
-    setImmediate(() => setImmediate(() => this.settle(next.readNs)));
+    const settled = this.pieces.filter((piece) => piece.readNs <= untilNs);
+    this.pieces = this.pieces.slice(settled.length);
+    for (const piece of settled) this.options.emit(job, piece.bytes);
+    if (this.pieces.length > 0) this.settleSoon();
   }
 }
 

@@ -16,6 +16,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -40,6 +41,8 @@ const START_WAIT_MS = 30_000;
 const KILL_AGAIN_MS_MAX = 50;
 /** A group that stays is removed when the peer stops; nobody is alive in it. */
 const REMOVE_LOOKS_MAX = 20;
+/** Tasks that take every core must not starve the peer's own heartbeats, nor the machine's owner. */
+const NICENESS = 5;
 const KEPT_STDERR_CHARS = 2048;
 
 /** How many jobs a worker may be given at once: those beyond the first can be taken back. */
@@ -118,6 +121,7 @@ export class Worker {
     });
     if (child.pid === undefined) return;
     this.enclosure.enter(child.pid);
+    setPriority(child.pid, NICENESS);
     this.attach(child.stdout, (chunk) => this.streams.stdout.push(chunk));
     this.attach(child.stderr, (chunk) => this.streams.stderr.push(chunk));
     this.control = child.stdio[3] as Socket;
@@ -308,7 +312,8 @@ export class Worker {
 
   private keepTail(data: Uint8Array): void {
     if (this.spec.language === 'python') return;
-    this.stderrTail = (this.stderrTail + Buffer.from(data).toString('latin1')).slice(-KEPT_STDERR_CHARS);
+    const end = Buffer.from(data.subarray(-KEPT_STDERR_CHARS)).toString('latin1');
+    this.stderrTail = (this.stderrTail + end).slice(-KEPT_STDERR_CHARS);
   }
 
   // --- the end ------------------------------------------------------------------------

@@ -116,6 +116,15 @@ describe('output of jobs fed ahead', () => {
     }
   });
 
+  test('is not held back by jobs that wait behind', async () => {
+    const name = await worker();
+    const program = 'import os, time\ndef main(n):\n    for _ in range(n): os.write(1, b"x" * 65536)\n    time.sleep(0.3 if n else 0)\n    return n';
+    bench.workers.feed(name, jobs(name, program, ['[500]', '[0]']));
+    await eventually(() => bench.output(name, 1, 'stdout').length === 500 * 65_536, 'all of it is there');
+    expect(answered(name)).toEqual([]);
+    await bench.ended(name, 2);
+  });
+
   test('comes before the job’s end, all of it, and while it runs', async () => {
     const name = await worker();
     const program = 'import sys, time\ndef main(n):\n    print("begun")\n    time.sleep(0.2)\n    sys.stdout.buffer.write(b"x" * n)\n    return n';

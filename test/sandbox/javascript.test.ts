@@ -164,6 +164,30 @@ describe('failures have names', () => {
   });
 });
 
+test('what a task leaves running tells the user of the worker not to keep it', async () => {
+  for (const line of [
+    'setInterval(() => console.log("still here"), 5);',
+    'setTimeout(() => {}, 60_000);',
+    'net.createServer().listen(0);',
+    'childProcess.spawn("sleep", ["606"], { detached: true, stdio: "ignore" }).unref();',
+  ]) {
+    const program = `import net from "node:net";\nimport childProcess from "node:child_process";\nexport const main = () => { ${line} };`;
+    expect((await bench.run(worker(), program)).ending).toMatchObject({ type: 'result', leftovers: true });
+  }
+});
+
+test('what a task waited for is no leftover', async () => {
+  const name = worker();
+  const program = [
+    'import { execFile } from "node:child_process";',
+    'import { readFile } from "node:fs/promises";',
+    'import { promisify } from "node:util";',
+    'export const main = async () => { await promisify(execFile)("true"); await readFile("/proc/self/stat");',
+    '  await new Promise((resolve) => setTimeout(resolve, 2)); clearTimeout(setTimeout(() => {}, 1000)); };',
+  ].join('\n');
+  for (let i = 0; i < 10; i++) expect((await bench.run(name, program)).ending).toMatchObject({ type: 'result', leftovers: false });
+});
+
 describe('output', () => {
   test('console, raw bytes and children are the task’s, whole and before its end', async () => {
     const program = [

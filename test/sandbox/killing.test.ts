@@ -11,6 +11,7 @@ const RUNAWAYS: [string, string][] = [
     'a loop that catches everything and ignores signals',
     'def main():\n    for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP): signal.signal(s, signal.SIG_IGN)\n    print(os.getpid(), flush=True)\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass',
   ],
+  ['a flood of output', 'def main():\n    print(os.getpid(), flush=True)\n    while True: sys.stderr.write("x" * 100_000)'],
   [
     'children of children',
     'def main():\n    a = subprocess.Popen(["sh", "-c", "sleep 601 & echo $!; sleep 602"])\n    print(os.getpid(), a.pid, flush=True)\n    a.wait()',

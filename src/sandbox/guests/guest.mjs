@@ -53,7 +53,7 @@ function answer(kind, body) {
   current = 0;
   const runNs = hrtime() - startedNs;
   const mark = Buffer.from(settings.mark + job.toString(16).padStart(8, '0'), 'latin1');
-  let flags = damaged || processesLeft() ? FLAG_LEFTOVERS : 0;
+  let flags = damaged || activityLeft() || processesLeft() ? FLAG_LEFTOVERS : 0;
   if (writeWhole(1, mark)) flags |= FLAG_MARK_OUT;
   else flags |= FLAG_LEFTOVERS;
   if (writeWhole(2, mark)) flags |= FLAG_MARK_ERR;
@@ -72,6 +72,14 @@ function answer(kind, body) {
 /** @param {unknown} error */
 function fail(error) {
   answer('F', Buffer.from(stringify(describe(error, settings.name))));
+}
+
+/** What keeps an event loop busy after a task: its timers, servers and connections. */
+const ACTIVITIES = new Set(['Timeout', 'Immediate', 'TCPServerWrap', 'TCPSocketWrap', 'UDPWrap', 'GetAddrInfoReqWrap', 'ProcessWrap', 'MessagePort']);
+const activeResources = process.getActiveResourcesInfo.bind(process);
+
+function activityLeft() {
+  return activeResources().some((name) => ACTIVITIES.has(name));
 }
 
 /** The count has this process's threads in it, and one that ended may take a moment to go. */
