@@ -1,0 +1,39 @@
+/** Brings a clone into the state that its scripts need: packages installed, dist/ built from the sources as they are. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Runs a command in the clone and shows its output only if it fails. */
+function quietly(say, command, args) {
+  console.error(`${say} …`);
+  try {
+    execFileSync(command, args, { cwd: root, stdio: 'pipe', env: { ...process.env, npm_config_loglevel: 'error' } });
+  } catch (error) {
+    process.stderr.write(error.stdout ?? '');
+    process.stderr.write(error.stderr ?? '');
+    console.error(`error: ${say} failed\n  why: ${command} ${args.join(' ')} ended with status ${error.status}\n  fix: see its output above`);
+    process.exit(1);
+  }
+}
+
+export function ensureInstalled() {
+  const installed = join(root, 'node_modules', '.package-lock.json');
+  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs) return;
+  quietly('installing packages', 'npm', ['ci', '--no-audit', '--no-fund']);
+}
+
+/** Newest change below a folder, ms since 1970. */
+function newest(folder) {
+  return Math.max(...readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs));
+}
+
+export function ensureBuilt({ types = false } = {}) {
+  const built = join(root, 'dist', 'cli.js');
+  const typed = join(root, 'dist', 'types', 'sdk', 'index.d.ts');
+  const fresh = existsSync(built) && statSync(built).mtimeMs >= Math.max(newest(join(root, 'src')), newest(join(root, 'scripts')));
+  if (fresh && (!types || existsSync(typed))) return;
+  quietly('building', process.execPath, ['scripts/build.mjs', ...(types ? [] : ['--no-types'])]);
+}
