@@ -10,7 +10,7 @@
  *
  * Invariant: a length over the cap is found before anything is kept for it.
  */
-import type { Job } from './types.ts';
+import type { Job, JobError, JobErrorCode } from './types.ts';
 
 /** A result may be 64 MiB of JSON; the rest is the frame's head. */
 export const FRAME_BYTES_MAX = 64 * 1024 * 1024 + 1024;
@@ -43,17 +43,16 @@ export interface Ready {
   pid: number;
 }
 
-export interface Answer {
-  kind: 'result' | 'failed';
+interface AnswerHead {
   job: number;
   runUs: number;
   /** The system's monotonic clock when the guest found its output read. */
   drainedNs: bigint;
   marked: { stdout: boolean; stderr: boolean };
   leftovers: boolean;
-  body: Uint8Array;
 }
 
+export type Answer = AnswerHead & ({ kind: 'result'; result: Uint8Array } | { kind: 'failed'; error: JobError });
 export type GuestFrame = Ready | Answer;
 
 /** The guest broke the layout: nothing it sends can be believed any more. */
@@ -165,23 +164,53 @@ function parse(bytes: Buffer, from: number, end: number): GuestFrame {
   if (end - at < ANSWER_HEAD_BYTES) throw new FrameError('an answer cut short');
   const flags = bytes[at + 20] ?? 0;
   const body = bytes.subarray(at + ANSWER_HEAD_BYTES, end);
-  return {
-    kind: kind === KIND.result ? 'result' : 'failed',
+  const head: AnswerHead = {
     job: bytes.readUInt32BE(at),
     runUs: bytes.readUInt32BE(at + 4) * 0x1_0000_0000 + bytes.readUInt32BE(at + 8),
     drainedNs: bytes.readBigUInt64BE(at + 12),
     marked: { stdout: (flags & MARKED_STDOUT) !== 0, stderr: (flags & MARKED_STDERR) !== 0 },
     leftovers: (flags & LEFTOVERS) !== 0,
-    body: body.length < COPY_BYTES_MAX ? Buffer.from(body) : body,
   };
+  if (kind === KIND.failed) return { ...head, kind: 'failed', error: parseError(body.toString('utf8')) };
+  return { ...head, kind: 'result', result: body.length < COPY_BYTES_MAX ? Buffer.from(body) : body };
 }
 
 function parseReady(text: string): Ready {
-  const value: unknown = JSON.parse(text);
-  if (typeof value === 'object' && value !== null && 'version' in value && 'pid' in value) {
-    if (typeof value.version === 'string' && typeof value.pid === 'number') {
-      return { kind: 'ready', version: value.version, pid: value.pid };
-    }
-  }
+  const { version, pid } = parseObject(text);
+  if (typeof version === 'string' && typeof pid === 'number') return { kind: 'ready', version, pid };
   throw new FrameError('a greeting that is none');
+}
+
+function parseError(text: string): JobError {
+  const { code, type, message, traceback, hint } = parseObject(text);
+  const known = CODES.find((each) => each === code);
+  if (known === undefined || typeof type !== 'string' || typeof message !== 'string') throw new FrameError('a failure that is none');
+  return {
+    code: known,
+    type,
+    message,
+    ...(typeof traceback === 'string' ? { traceback } : {}),
+    ...(typeof hint === 'string' ? { hint } : {}),
+  };
+}
+
+const CODES: JobErrorCode[] = [
+  'exception',
+  'syntax_error',
+  'function_missing',
+  'bad_arguments',
+  'result_not_json',
+  'result_too_large',
+  'exited',
+  'out_of_memory',
+];
+
+function parseObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null) return { ...value };
+  } catch (error) {
+    throw new FrameError('a body that is not JSON', { cause: error });
+  }
+  throw new FrameError('a body that is no object');
 }

@@ -14,7 +14,6 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
@@ -22,13 +21,14 @@ import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CONTROL_CLOSED, describeDeath } from './deaths.ts';
 import type { Enclosure } from './enclosure.ts';
-import { FrameReader, jobFrame, settingsFrame } from './frames.ts';
+import { FrameError, FrameReader, jobFrame, settingsFrame } from './frames.ts';
 import type { Answer, GuestFrame } from './frames.ts';
 import { OutputStream } from './output.ts';
 import { HeldPrograms } from './programs.ts';
+import { removeFolder } from './scratch.ts';
 import type { SpawnPlan } from './spawn-plan.ts';
 import { TOKENS_MAX, Tokens } from './tokens.ts';
-import type { Job, JobError, Language, WorkerEvent, WorkerSpec } from './types.ts';
+import type { Job, Language, WorkerEvent, WorkerSpec } from './types.ts';
 
 /** The mark is in the pipe before the answer is sent; only a task that moved its descriptors delays it. */
 const MARK_WAIT_MS = 100;
@@ -194,8 +194,8 @@ export class Worker {
     try {
       this.reader.push(chunk);
     } catch (error) {
-      const what = error instanceof Error ? error.message : String(error);
-      this.end({ cause: 'broken', why: `the task wrote into the descriptor by which its worker answers (${what})` });
+      if (!(error instanceof FrameError)) throw error;
+      this.end({ cause: 'broken', why: `the task wrote into the descriptor by which its worker answers (${error.message})` });
     }
   }
 
@@ -210,6 +210,7 @@ export class Worker {
       this.deliver();
       return;
     }
+    if (this.ready) throw new FrameError('a second greeting');
     if (this.startTimer !== null) clearTimeout(this.startTimer);
     this.startTimer = null;
     if (this.spec.language === 'python') this.tokens = new Tokens(join(this.options.scratch, 'tokens'));
@@ -306,8 +307,8 @@ export class Worker {
     this.outstanding.shift();
     this.jobsRun += 1;
     const { worker } = this.spec;
-    if (answer.kind === 'result') this.emit({ type: 'result', worker, job, runUs, result: answer.body, leftovers });
-    else this.emit({ type: 'failed', worker, job, runUs, error: parseError(answer.body), leftovers });
+    if (answer.kind === 'result') this.emit({ type: 'result', worker, job, runUs, result: answer.result, leftovers });
+    else this.emit({ type: 'failed', worker, job, runUs, error: answer.error, leftovers });
   }
 
   private keepTail(data: Uint8Array): void {
@@ -346,7 +347,7 @@ export class Worker {
     const last = this.exited();
     for (let look = 0; look < REMOVE_LOOKS_MAX && !enclosure.remove(); look++) await delay(KILL_AGAIN_MS_MAX);
     if (last !== null) this.emit(last);
-    await rm(this.options.scratch, { recursive: true, force: true });
+    await removeFolder(this.options.scratch);
     this.emit({ type: 'gone', worker: this.spec.worker });
   }
 
@@ -362,8 +363,10 @@ export class Worker {
     const outOfMemory = this.outOfMemory(ending);
     const code = exit?.code ?? null;
     const signal = exit?.signal ?? null;
+    // It may have died of something else while we were about to kill it.
+    const byUs = exit === null || (signal === 'SIGKILL' && outOfMemory === null);
     const why =
-      ending.cause === 'broken'
+      ending.cause === 'broken' && byUs
         ? ending.why
         : describeDeath({ language: spec.language, code, signal, outOfMemory, busy: outstanding.length > 0 });
     return { type: 'exited', worker: spec.worker, code, signal, outOfMemory, unanswered, why };
@@ -380,8 +383,4 @@ export class Worker {
   private emit(event: WorkerEvent): void {
     this.options.onEvent(event);
   }
-}
-
-function parseError(body: Uint8Array): JobError {
-  return JSON.parse(Buffer.from(body).toString('utf8')) as JobError;
 }

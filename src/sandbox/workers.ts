@@ -11,7 +11,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Cgroup, foldersOf, makeParent, placeBelow } from './cgroup.ts';
 import type { CgroupPlace } from './cgroup.ts';
@@ -21,6 +21,7 @@ import type { Interpreter } from './interpreters.ts';
 import { Keeper } from './keeper.ts';
 import type { LevelProbe } from './levels.ts';
 import { codeOf, listProcesses, readRow } from './processes.ts';
+import { removeFolder } from './scratch.ts';
 import { MARKER_VARIABLE, spawnPlan } from './spawn-plan.ts';
 import { endMarked, removeGroups } from './stale.ts';
 import type { Job, Language, WorkerEvent, WorkerProcess, WorkerSpec } from './types.ts';
@@ -66,7 +67,7 @@ export class Workers {
   async start(): Promise<void> {
     const { scratchRoot } = this.options;
     await endEarlier(scratchRoot);
-    await rm(scratchRoot, { recursive: true, force: true });
+    await removeFolder(scratchRoot);
     await mkdir(scratchRoot, { recursive: true, mode: 0o700 });
     const record: EarlierPeer = { marker: this.marker, place: this.place };
     await writeFile(join(scratchRoot, RECORD_FILE), JSON.stringify(record), { mode: 0o600 });
@@ -83,7 +84,7 @@ export class Workers {
     if (this.workers.size > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
     if (this.place !== null) await removeGroups(this.place);
     await this.keeper.stop();
-    await rm(this.options.scratchRoot, { recursive: true, force: true });
+    await removeFolder(this.options.scratchRoot);
   }
 
   /** @throws RangeError when the peer has no interpreter for the language, or the name is taken */
@@ -92,7 +93,7 @@ export class Workers {
     if (interpreter === undefined) throw new RangeError(`no interpreter for ${spec.language}`);
     if (this.workers.has(spec.worker)) throw new RangeError(`worker ${spec.worker} exists`);
     const number = ++this.spawned;
-    const scratch = join(this.options.scratchRoot, String(number));
+    const scratch = join(this.options.scratchRoot, `${this.marker}-${number}`);
     mkdirSync(scratch, { mode: 0o700 });
     const marker = `${this.marker}.${number}.`;
     const enclosure = this.enclose(number, marker, spec);

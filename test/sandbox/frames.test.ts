@@ -15,6 +15,12 @@ function answer(job: number, body: Buffer, flags = 0): Buffer {
   return Buffer.concat([head, body]);
 }
 
+function failed(text: string): Buffer {
+  const frame = answer(1, Buffer.from(text));
+  frame.write('F', 4);
+  return frame;
+}
+
 describe('frames', () => {
   test.each([1, 2, 3, 7, 100, 70_000])('arrive whole in pieces of %i bytes', (size) => {
     const bodies = [Buffer.from('1'), Buffer.alloc(0), Buffer.alloc(size < 7 ? 20_000 : 200_000, 'x'), Buffer.from('"last"')];
@@ -30,7 +36,7 @@ describe('frames', () => {
         drainedNs: 77n,
         marked: { stdout: (index & 1) !== 0, stderr: (index & 2) !== 0 },
         leftovers: false,
-        body,
+        result: body,
       })),
     );
   });
@@ -38,7 +44,7 @@ describe('frames', () => {
   test('that are too long, empty, cut short or of no kind are errors', () => {
     const tooLong = Buffer.alloc(4);
     tooLong.writeUInt32BE(FRAME_BYTES_MAX + 1, 0);
-    for (const bytes of [tooLong, Buffer.alloc(4), Buffer.from([0, 0, 0, 2, 0x52, 1]), Buffer.from([0, 0, 0, 2, 0x7a, 1])]) {
+    for (const bytes of [tooLong, Buffer.alloc(4), Buffer.from([0, 0, 0, 2, 0x52, 1]), Buffer.from([0, 0, 0, 2, 0x7a, 1]), failed('{'), failed('[]'), failed('{"code":"odd","type":"a","message":"b"}')]) {
       expect(() => new FrameReader(() => undefined).push(bytes)).toThrow(FrameError);
     }
   });

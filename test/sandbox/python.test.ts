@@ -307,6 +307,13 @@ describe('only the worker itself answers', () => {
     expect(resultText(await bench.run(shared(), program, { args: '[true]' }))).toBe('5');
   });
 
+  test('garbage in the descriptor by which the worker answers ends the worker, and nothing else', async () => {
+    for (const bytes of ['b"x" * 100', String.raw`b"\x00\x00\x00\x03H{}"`, String.raw`b"\x00\x00\x00\x18F\x00\x00\x00\x01" + bytes(17) + b"[]"`]) {
+      const ran = await bench.run(worker(), `import os\ndef main():\n    os.write(700, ${bytes})\n    return 1`);
+      expect(death(ran)).toMatchObject({ unanswered: [1], why: expect.stringContaining('wrote into the descriptor by which its worker answers') as string });
+    }
+  });
+
   test('what is printed cannot forge or corrupt a result', async () => {
     const program = [
       'import os, sys',
