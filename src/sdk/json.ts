@@ -134,42 +134,74 @@ function scalarOf(token: string): unknown {
  */
 export function writeExact(value: unknown, name: string): string {
   try {
-    return write(value, name, '');
+    return write(value, '');
   } catch (error) {
+    if (error instanceof CannotHold) throw new PotluckError('bad_json', `${name}${error.path} cannot be written as JSON`, { why: `JSON cannot hold ${error.what}`, fix: 'convert it to text, a number, a list or an object first' });
     if (!(error instanceof RangeError)) throw error;
     throw new PotluckError('bad_json', `${name} cannot be written as JSON`, { why: 'it is nested too deeply, or contains itself', fix: 'pass a flatter value', cause: error });
   }
 }
 
-function write(value: unknown, path: string, key: string): string {
+/** The path is put together on the way out: values that are fine, which are nearly all, need none. */
+class CannotHold extends Error {
+  readonly what: string;
+  path = '';
+
+  constructor(what: string) {
+    super(what);
+    this.what = what;
+  }
+}
+
+function write(value: unknown, key: string): string {
   const plain = hasToJson(value) ? value.toJSON(key) : value;
   switch (typeof plain) {
     case 'string':
       return JSON.stringify(plain);
     case 'number':
       if (Number.isFinite(plain)) return JSON.stringify(plain);
-      throw cannotHold(path, String(plain));
+      throw new CannotHold(String(plain));
     case 'boolean':
       return plain ? 'true' : 'false';
     case 'bigint':
       return plain.toString();
     case 'object':
-      return plain === null ? 'null' : writeContainer(plain, path);
+      return plain === null ? 'null' : Array.isArray(plain) ? writeArray(plain) : writeObject(plain);
     default:
-      throw cannotHold(path, `a value of type ${typeof plain}`);
+      throw new CannotHold(`a value of type ${typeof plain}`);
   }
 }
 
-function writeContainer(value: object, path: string): string {
-  if (Array.isArray(value)) {
-    return `[${value.map((item, index) => write(item === undefined ? null : item, `${path}[${index}]`, String(index))).join(',')}]`;
+function writeArray(items: readonly unknown[]): string {
+  let text = '[';
+  for (let at = 0; at < items.length; at += 1) {
+    if (at > 0) text += ',';
+    try {
+      text += items[at] === undefined ? 'null' : write(items[at], String(at));
+    } catch (error) {
+      throw below(error, `[${at}]`);
+    }
   }
-  if (isCollection(value)) throw cannotHold(path, `a ${value.constructor.name}`);
-  const members: string[] = [];
+  return `${text}]`;
+}
+
+function writeObject(value: object): string {
+  if (isCollection(value)) throw new CannotHold(`a ${value.constructor.name}`);
+  let text = '{';
   for (const [key, member] of Object.entries(value)) {
-    if (member !== undefined) members.push(`${JSON.stringify(key)}:${write(member, `${path}.${key}`, key)}`);
+    if (member === undefined) continue;
+    try {
+      text += `${text.length > 1 ? ',' : ''}${JSON.stringify(key)}:${write(member, key)}`;
+    } catch (error) {
+      throw below(error, `.${key}`);
+    }
   }
-  return `{${members.join(',')}}`;
+  return `${text}}`;
+}
+
+function below(error: unknown, step: string): unknown {
+  if (error instanceof CannotHold) error.path = step + error.path;
+  return error;
 }
 
 /** What JSON.stringify would turn into an empty object, or a list into one with numbered names. */
@@ -177,9 +209,6 @@ const isCollection = (value: object): boolean => ArrayBuffer.isView(value) || ['
 
 const hasToJson = (value: unknown): value is { toJSON(key: string): unknown } =>
   typeof value === 'object' && value !== null && 'toJSON' in value && typeof value.toJSON === 'function';
-
-const cannotHold = (path: string, what: string): PotluckError =>
-  new PotluckError('bad_json', `${path} cannot be written as JSON`, { why: `JSON cannot hold ${what}`, fix: 'convert it to text, a number, a list or an object first' });
 
 /**
  * Checks text that somebody wrote as JSON.

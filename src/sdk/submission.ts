@@ -68,6 +68,11 @@ export interface Content {
   readonly bytes: Uint8Array;
 }
 
+interface Program extends Content {
+  /** The contents of a submission whose values travel in its message. */
+  readonly alone: readonly Content[];
+}
+
 /** What a submission weighs besides its values. */
 const SUBMISSION_BYTES = 256;
 /** Programs whose hash is remembered; more different ones than this at a time are rare, and cost only a hash. */
@@ -76,7 +81,7 @@ const PROGRAMS_REMEMBERED = 256;
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
 export class SubmissionMaker {
-  readonly #programs = new Map<string, Content>();
+  readonly #programs = new Map<string, Program>();
 
   /**
    * @throws PotluckError `bad_submission`, `bad_json`, `program_too_large` or `arguments_too_large`
@@ -101,19 +106,20 @@ export class SubmissionMaker {
     return {
       message,
       bytes: SUBMISSION_BYTES + args.bytes.length + (kwargs?.bytes.length ?? 0),
-      contents: [program, ...largeOf(args), ...largeOf(kwargs)],
+      contents: args.content === undefined && kwargs?.content === undefined ? program.alone : [program, args.content, kwargs?.content].filter((content) => content !== undefined),
       digest: request.id === undefined ? undefined : digestOf(message, args.bytes, kwargs?.bytes),
     };
   }
 
-  #program(text: string): Content {
+  #program(text: string): Program {
     const known = this.#programs.get(text);
     if (known !== undefined) return known;
     const bytes = Buffer.from(text, 'utf8');
     if (bytes.length > limits.programBytesMax) {
       throw new PotluckError('program_too_large', `the program has ${bytes.length} bytes`, { why: `a program may have ${limits.programBytesMax}`, fix: 'pass data as arguments, not inside the program' });
     }
-    const program = { hash: sha256(bytes), bytes };
+    const content: Content = { hash: sha256(bytes), bytes };
+    const program: Program = { ...content, alone: [content] };
     if (this.#programs.size >= PROGRAMS_REMEMBERED) this.#programs.delete(this.#programs.keys().next().value!);
     this.#programs.set(text, program);
     return program;
@@ -149,6 +155,8 @@ export class ContentShelf {
 interface Encoded {
   bytes: Uint8Array;
   value: Value;
+  /** If it is too large to travel in the message. */
+  content?: Content;
 }
 
 function encode(text: string, name: string): Encoded {
@@ -157,11 +165,9 @@ function encode(text: string, name: string): Encoded {
   if (bytes.length > limits.valueBytesMax) {
     throw new PotluckError('arguments_too_large', `${name} has ${bytes.length} bytes of JSON`, { why: `a value may have ${limits.valueBytesMax}`, fix: 'split the work into more tasks, or pass the path of a file' });
   }
-  return { bytes, value: { hash: sha256(bytes), size: bytes.length } };
+  const hash = sha256(bytes);
+  return { bytes, value: { hash, size: bytes.length }, content: { hash, bytes } };
 }
-
-const largeOf = (encoded: Encoded | undefined): Content[] =>
-  encoded === undefined || encoded.value instanceof Uint8Array ? [] : [{ hash: encoded.value.hash, bytes: encoded.bytes }];
 
 function textOf(value: unknown, shape: 'array' | 'object', name: string): string {
   if (isJsonText(value)) {
@@ -192,11 +198,17 @@ const optionNames = Object.keys(optionsSchema.shape) as (keyof TaskOptions)[];
 /** Of the options that have a default that can be written; the default of the others is to be absent. */
 const defaults: TaskOptions = { retries: 0, priority: 0, confidential: false, once: false, fresh: false };
 
+const noOptions: TaskOptions = {};
+
 /** Only what differs from the default: options that say nothing belong to no task's content. */
 function optionsOf(request: TaskRequest): TaskOptions {
-  const given = optionNames.filter((name) => request[name] !== undefined && request[name] !== defaults[name]).map((name) => [name, request[name]]);
-  if (given.length === 0) return {};
-  const parsed = optionsSchema.safeParse(Object.fromEntries(given));
+  let given: Partial<{ -readonly [K in keyof TaskOptions]: unknown }> | undefined;
+  for (const name of optionNames) {
+    const value = request[name];
+    if (value !== undefined && value !== defaults[name]) (given ??= {})[name] = value;
+  }
+  if (given === undefined) return noOptions;
+  const parsed = optionsSchema.safeParse(given);
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0]!;
   throw new PotluckError('bad_submission', `the option ${issue.path.join('.')} will not do`, { why: issue.message, fix: 'see TaskRequest for what it may be' });

@@ -37,7 +37,7 @@ export class TaskView {
   asked: 'the outcome' | 'everything' | undefined;
   /** The last state that was heard of. */
   state: TaskState = 'queued';
-  readonly #listeners: Listeners[] = [];
+  #listeners: Listeners[] | undefined;
   #printed: Map<string, Printed> | undefined;
 
   constructor(id: string, submission: Submission | undefined) {
@@ -51,7 +51,7 @@ export class TaskView {
   listen({ onOutput, onState }: Listeners): void {
     if (onOutput === undefined && onState === undefined) return;
     this.follow = true;
-    this.#listeners.push({ ...(onOutput && { onOutput }), ...(onState && { onState }) });
+    (this.#listeners ??= []).push({ ...(onOutput && { onOutput }), ...(onState && { onState }) });
   }
 
   /** The home will tell the output from its beginning. */
@@ -63,14 +63,14 @@ export class TaskView {
     this.state = message.state;
     const { id, state, attempt, peer, waiting_for: waitingFor } = message;
     const change: StateChange = waitingFor === undefined ? { id, state, attempt, peer } : { id, state, attempt, peer, waitingFor };
-    for (const { onState } of this.#listeners) if (onState) queueMicrotask(() => onState(change));
+    for (const { onState } of this.#listeners ?? []) if (onState) queueMicrotask(() => onState(change));
   }
 
   printed({ id, peer, attempt, stream, data }: MessageOf<'output'>): void {
     const fresh = this.#fresh(`${attempt} ${stream}`, data);
     if (fresh.length === 0) return;
     const output: TaskOutput = { id, peer, attempt, stream, data: fresh };
-    for (const { onOutput } of this.#listeners) if (onOutput) queueMicrotask(() => onOutput(output));
+    for (const { onOutput } of this.#listeners ?? []) if (onOutput) queueMicrotask(() => onOutput(output));
   }
 
   #fresh(key: string, data: Uint8Array): Uint8Array {
