@@ -198,6 +198,7 @@ const CODES: JobErrorCode[] = [
   'exception',
   'syntax_error',
   'function_missing',
+  'module_missing',
   'bad_arguments',
   'result_not_json',
   'result_too_large',

@@ -5,6 +5,8 @@
  * numbered per worker, and never what they are for.
  */
 
+import type { ErrorCode } from '../errors.ts';
+
 export type Language = 'python' | 'javascript';
 
 export interface WorkerSpec {
@@ -31,15 +33,11 @@ export interface Job {
   kwargs: Uint8Array | null;
 }
 
-export type JobErrorCode =
-  | 'exception'
-  | 'syntax_error'
-  | 'function_missing'
-  | 'bad_arguments'
-  | 'result_not_json'
-  | 'result_too_large'
-  | 'exited'
-  | 'out_of_memory';
+/** Codes of the catalogue; one that it lacks is not of this type. */
+export type JobErrorCode = Extract<
+  ErrorCode,
+  'exception' | 'syntax_error' | 'function_missing' | 'module_missing' | 'bad_arguments' | 'result_not_json' | 'result_too_large' | 'exited' | 'out_of_memory'
+>;
 
 export interface JobError {
   code: JobErrorCode;

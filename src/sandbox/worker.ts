@@ -42,7 +42,7 @@ const KILL_AGAIN_MS_MAX = 50;
 /** A group that stays is removed when the peer stops; nobody is alive in it. */
 const REMOVE_LOOKS_MAX = 20;
 /** Tasks that take every core must not starve the peer's own heartbeats, nor the machine's owner. */
-const NICENESS = 5;
+const NICENESS = 3;
 const KEPT_STDERR_CHARS = 2048;
 
 /** How many jobs a worker may be given at once: those beyond the first can be taken back. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Job } from '../../src/sandbox/types.ts';
 import { aheadMax } from '../../src/sandbox/worker.ts';
@@ -114,6 +115,20 @@ describe('output of jobs fed ahead', () => {
       expect([x, bench.output(name, job.job, 'stdout')]).toEqual([x, silent(x) ? '' : `${x};`]);
       if (line.includes('write(2')) expect(bench.output(name, job.job, 'stderr')).toBe(`${x}!`);
     }
+  });
+
+  test('costs a job that writes nothing no write but its answer', async () => {
+    const name = await worker();
+    const program = 'def main(x): return x';
+    bench.workers.feed(name, jobs(name, program, Array.from({ length: 20 }, () => '[1]')));
+    await bench.ended(name, 20);
+    const pid = bench.workers.list().find((each) => each.worker === name)?.pid;
+    const written = (): number => Number(/^wchar: (\d+)$/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))?.[1]);
+    const before = written();
+    bench.workers.feed(name, jobs(name, program, Array.from({ length: 100 }, () => '[1]')));
+    await bench.ended(name, 120);
+    const answerBytes = 4 + 1 + 21 + 1;
+    expect(written() - before).toBe(100 * answerBytes);
   });
 
   test('is not held back by jobs that wait behind', async () => {

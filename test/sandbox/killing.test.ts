@@ -132,8 +132,9 @@ describe.each([
     }
     done.abort();
     await neighbour;
-    expect(slowestMs).toBeLessThan(1000);
-  });
+    // A stall would last as long as the others take together; a busy machine's hiccup does not.
+    expect(slowestMs).toBeLessThan(3000);
+  }, 120_000);
 
   describe('memory', () => {
     const hog = 'def main():\n    a = []\n    while True: a.append(bytearray(10_000_000))';

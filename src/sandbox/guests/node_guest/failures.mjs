@@ -48,7 +48,8 @@ export function describe(error, peer) {
       traceback: trace,
     };
     const hint = moduleHint(error, peer);
-    return hint === null ? described : { ...described, hint };
+    if (hint === null) return described;
+    return { ...described, hint, ...(isModuleMissing(error) && { code: 'module_missing' }) };
   } catch {
     return { code: 'exception', type: 'unknown', message: 'the task threw something that cannot be shown' };
   }
@@ -78,12 +79,15 @@ export function userText(text) {
     .replaceAll(/\/[0-9a-f]{16}\/program\.mjs/g, 'program.mjs');
 }
 
+/** @param {Error} error */
+const isModuleMissing = (error) => /** @type {NodeJS.ErrnoException} */ (error).code === 'ERR_MODULE_NOT_FOUND';
+
 /**
  * @param {Error} error
  * @param {string} peer
  */
 function moduleHint(error, peer) {
-  if (/** @type {NodeJS.ErrnoException} */ (error).code === 'ERR_MODULE_NOT_FOUND') {
+  if (isModuleMissing(error)) {
     const name = /Cannot find package '([^']+)'/.exec(error.message)?.[1];
     if (name !== undefined) return `peer ${peer} runs programs of one file with ${process.execPath}; of modules, only Node's own (node:...) can be imported, not ${name}`;
   }

@@ -79,9 +79,11 @@ class Tokens:
         while held < job:
             try:
                 held = int.from_bytes(os_read(self.fd, 4), "big")
-            except OSError:
+            except BlockingIOError:
                 self.held = 0
                 return False
+            except OSError:  # a task closed it
+                os_exit(EXIT_CONTROL_LOST)
         self.held = 0 if held == job else held
         return held == job
 

@@ -96,7 +96,7 @@ def failure_of(error, program, settings):
     if isinstance(error, MemoryError) and settings["memoryMb"] is not None:
         return Failure("out_of_memory", name, "the task went over its memory limit of %d MB" % settings["memoryMb"], trace)
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return Failure("exception", name, text, trace, module_hint(error.name, settings))
+        return Failure("module_missing", name, text, trace, module_hint(error.name, settings))
     return Failure("exception", name, text, trace)
 
 

@@ -33,6 +33,7 @@ class Program:
         self.module = None
         self.writes_past_us = False
         self.jobs = 0
+        self.filed = 0  # bytes that we ourselves wrote for it since it was asked
 
     def load(self):
         try:
@@ -47,7 +48,7 @@ class Program:
         module.__spec__ = ModuleSpec(self.name, loader, origin=PROGRAM_FILE)
         sys.modules[self.name] = module
         # For processes that multiprocessing starts afresh: they import what they are to run.
-        write_file(self.name + ".py", self.source_bytes)
+        self.filed = write_file(self.name + ".py", self.source_bytes)
         self.show_source()
         try:
             exec(code, module.__dict__)
@@ -66,11 +67,12 @@ class Program:
 
 
 def write_file(name, data):
+    """Returns how many bytes were written."""
     try:
         with FileIO(SCRATCH + "/" + name, "w") as file:
-            file.write(data)
+            return file.write(data)
     except OSError:
-        pass  # a full disk: only processes started afresh miss the file, and say so
+        return 0  # a full disk: only processes started afresh miss the file, and say so
 
 
 def function_of(program, name):

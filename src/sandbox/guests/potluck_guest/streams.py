@@ -37,7 +37,7 @@ class Raw(io.FileIO):
 
 
 class Stream:
-    """One of stdout and stderr, and the rule of invariant 3 for it."""
+    """One of stdout and stderr."""
 
     def __init__(self, fd, name):
         self.fd = fd
@@ -115,10 +115,12 @@ class WriteCount:
             self.before = self.read()
 
     def end(self, program, known):
-        """Notes a program that wrote more than the `known` bytes of its streams."""
+        """Notes a program that wrote more than the `known` bytes of its streams, if only to a file."""
         program.jobs += 1
-        if program.jobs <= self.JOBS_COUNTED and self.fd is not None and self.read() - self.before != known:
-            program.writes_past_us = True
+        if program.jobs <= self.JOBS_COUNTED and self.fd is not None:
+            if self.read() - self.before != known + program.filed:
+                program.writes_past_us = True
+            program.filed = 0
 
 
 class Children:
