@@ -34,7 +34,7 @@ export const catalogue = {
   module_missing: entry('program', exit.failed, false, 'The program imports a module that the interpreter on that peer does not have.'),
   result_not_json: entry('program', exit.failed, false, 'The function returned something that JSON cannot hold; the error gives its type and its place.'),
   result_too_large: entry('program', exit.failed, false, 'The result is larger than a value may be.'),
-  bad_call: entry('program', exit.failed, false, 'The function cannot be called with these arguments.'),
+  bad_arguments: entry('program', exit.failed, false, 'The function cannot be called with these arguments.'),
   worker_died: entry('program', exit.failed, false, 'The worker process ended during the call: an exit, a signal, or closed descriptors.'),
   exited: entry('program', exit.failed, false, 'The function ended its interpreter by sys.exit or process.exit.'),
   out_of_memory: entry('program', exit.failed, false, 'The task used more memory than it was allowed.'),

@@ -43,7 +43,7 @@ const retryMsMin = 500;
 const retryMsMax = 60_000;
 const profilesMax = 10_000;
 /** Trying again cannot mend these. */
-const hopeless = new Set(['syntax_error', 'function_missing', 'bad_call']);
+const hopeless = new Set(['syntax_error', 'function_missing', 'bad_arguments']);
 
 export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeAfter> {
   readonly self: string;
