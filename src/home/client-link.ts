@@ -8,7 +8,7 @@
 import { createHash } from 'node:crypto';
 import { PotluckError, causeText } from '../errors.ts';
 import { limits } from '../limits.ts';
-import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type Value } from '../wire/index.ts';
+import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type TaskOptions, type Value } from '../wire/index.ts';
 import type { Submission } from './home-events.ts';
 import type { Home } from './home.ts';
 import { outcomeOf } from './home-state.ts';
@@ -170,7 +170,7 @@ export class ClientLink {
 
   async #historyDocument({ limit = 20, state, peer, sinceWall }: MessageOf<'ask'>): Promise<Uint8Array> {
     const { index } = this.#home.store;
-    await index.settled();
+    await this.#home.store.settleHistory();
     const query = { limit, ...(state === undefined ? {} : { state }), ...(peer === undefined ? {} : { peer }), ...(sinceWall === undefined ? {} : { since: sinceWall }) };
     const page = await index.query(query);
     return Buffer.from(JSON.stringify(page.rows.map(historyRow)));
@@ -206,14 +206,18 @@ const problemOf = (error: unknown): Problem => (error instanceof PotluckError ? 
 /** Names the content of a submission: two with the same digest ask for the same thing. */
 function digestOf({ program, language, function: name, args, kwargs, options }: Omit<MessageOf<'submit'>, 'kind' | 'follow'>): string {
   const hash = createHash('sha256');
-  const sorted = Object.entries(options).filter(([key, value]) => value !== undefined && !(isDefault(key, value))).sort(([a], [b]) => (a < b ? -1 : 1));
-  hash.update(`${program}\n${language}\n${name}\n${JSON.stringify(sorted)}\n`);
+  hash.update(`${program}\n${language}\n${name}\n${optionsText(options)}\n`);
   for (const value of [args, kwargs]) {
     if (value === undefined) hash.update('-\n');
     else if (value instanceof Uint8Array) hash.update(`${value.length}\n`).update(value);
     else hash.update(`#${value.hash}\n`);
   }
   return hash.digest('hex').slice(0, 32);
+}
+
+function optionsText(options: TaskOptions): string {
+  const given = Object.entries(options).filter(([key, value]) => value !== undefined && !isDefault(key, value));
+  return given.length === 0 ? '' : JSON.stringify(given.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 const isDefault = (key: string, value: unknown): boolean => value === false || ((key === 'retries' || key === 'priority') && value === 0);

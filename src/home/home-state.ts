@@ -184,12 +184,18 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     this.tasks.delete(task.id);
     this.recent.set(task.id, story);
     this.#recentBytes += storyBytes(story);
+    if (this.recent.size > limits.endedInMemoryMax || this.#recentBytes > limits.endedInMemoryBytes) this.#forgetOldest();
+    return story;
+  }
+
+  /** A tenth at once: taking single entries off the front of a large Map gets slow. */
+  #forgetOldest(): void {
+    const keep = 0.9;
     for (const [id, oldest] of this.recent) {
-      if (this.recent.size <= limits.endedInMemoryMax && this.#recentBytes <= limits.endedInMemoryBytes) break;
+      if (this.recent.size <= limits.endedInMemoryMax * keep && this.#recentBytes <= limits.endedInMemoryBytes * keep) return;
       this.recent.delete(id);
       this.#recentBytes -= storyBytes(oldest);
     }
-    return story;
   }
 
   // --- clients -----------------------------------------------------------------------------

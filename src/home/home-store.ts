@@ -15,10 +15,14 @@ import { StoreLock } from '../store/lock.ts';
 import { Log } from '../store/log.ts';
 import { realFiles } from '../store/real-files.ts';
 import { HistoryUnavailable, JournalFailed } from '../store/store-errors.ts';
-import { decodeRecord, encodeRecord, encodeStory, type HomeRecord, type Story } from './records.ts';
+import { decodeRecord, decodeStory, encodeRecord, encodeStory } from './record-codec.ts';
+import type { HomeRecord, Story } from './records.ts';
 
 /** A disk with less room than this is full to a journal. */
 const probeBytes = 1024 * 1024;
+const historyGapMs = 1_000;
+/** Fewer than the index takes at once. */
+const gatheredMax = 10_000;
 
 export interface HomeStoreOptions {
   /** Folder of this home's store. */
@@ -44,6 +48,8 @@ export class HomeStore {
   #indexed = 0;
   readonly #offers: { rows: HistoryRow[]; seq: number }[] = [];
   #offering = false;
+  readonly #gathered: { story: Story; seq: number }[] = [];
+  #timer: NodeJS.Timeout | undefined;
   #durable = 0;
 
   constructor(options: HomeStoreOptions) {
@@ -74,7 +80,7 @@ export class HomeStore {
       const story = relive(record, seq);
       if (story === undefined) return;
       this.endedIds.add(story.accepted.id);
-      if (seq > this.#indexed) this.addToHistory([{ story, seq }]);
+      if (seq > this.#indexed) this.addToHistory(story, seq);
     });
     this.#log = log;
     return { lastAtMs, lastSeq, cutBytes: report.cutBytes };
@@ -107,10 +113,38 @@ export class HomeStore {
     return this.#log?.durableSeq ?? this.#durable;
   }
 
-  addToHistory(entries: readonly { story: Story; seq: number }[]): void {
+  /**
+   * The index follows by about a second, in large batches: a burst of tasks need not pay for history
+   * while it lasts. Whoever asks for history calls `settleHistory` first.
+   */
+  addToHistory(story: Story, seq: number): void {
+    this.endedIds.add(story.accepted.id);
+    this.#gathered.push({ story, seq });
+    if (this.#gathered.length >= gatheredMax) this.#handOver();
+    else this.#timer ??= setTimeout(() => this.#handOver(), historyGapMs);
+  }
+
+  /** Resolves when the index knows every outcome that was added. Throws HistoryUnavailable. */
+  async settleHistory(): Promise<void> {
+    this.#handOver();
+    while (this.#offers.length > 0) await this.index.settled();
+    await this.index.settled();
+  }
+
+  /** An ended task's story from the index; undefined when there is none. */
+  async endedStory(id: string): Promise<Story | undefined> {
+    if (!this.endedIds.has(id)) return undefined;
+    await this.settleHistory();
+    const row = await this.index.get(id);
+    return row === undefined ? undefined : decodeStory(row.record);
+  }
+
+  #handOver(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const entries = this.#gathered.splice(0);
     const last = entries.at(-1);
     if (last === undefined) return;
-    for (const { story } of entries) this.endedIds.add(story.accepted.id);
     this.#offers.push({ rows: entries.map(({ story, seq }) => rowOf(story, seq)), seq: last.seq });
     this.#indexed = Math.max(this.#indexed, last.seq);
     void this.#offer();
@@ -144,6 +178,8 @@ export class HomeStore {
 
   async close(): Promise<void> {
     await this.#log?.close();
+    this.#handOver();
+    while (this.#offering) await this.index.settled();
     await this.index.stop();
     this.#lock.release();
   }

@@ -18,7 +18,7 @@ import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
 import { HomeState } from './home-state.ts';
 import { HomeStore } from './home-store.ts';
 import { ProgramCache } from './program-cache.ts';
-import { decodeStory, type HomeRecord, type Story } from './records.ts';
+import type { HomeRecord, Story } from './records.ts';
 import { RunnerLinks } from './runner-links.ts';
 import { peerRows } from './views.ts';
 
@@ -59,7 +59,6 @@ export class Home {
   #trackerUp = false;
   #stopped = false;
   readonly #stored = new Map<string, MessageOf<'stored'>['attempts']>();
-  readonly #history: { story: Story; seq: number }[] = [];
 
   constructor(options: HomeOptions) {
     this.#o = options;
@@ -177,10 +176,7 @@ export class Home {
 
   /** An ended task, from memory or from the index; undefined when there is none of that id. */
   async ended(id: string): Promise<Story | undefined> {
-    const recent = this.state.recent.get(id);
-    if (recent !== undefined || !this.store.endedIds.has(id)) return recent;
-    const row = await this.store.index.get(id);
-    return row === undefined ? undefined : decodeStory(row.record);
+    return this.state.recent.get(id) ?? this.store.endedStory(id);
   }
 
   // --- tracker -----------------------------------------------------------------------------
@@ -228,7 +224,7 @@ export class Home {
         this.#gatherStored(effect.peer, effect.ref);
         return;
       case 'history':
-        if (this.#history.push({ story: effect.story, seq: effect.seq }) === 1) queueMicrotask(() => this.store.addToHistory(this.#history.splice(0)));
+        this.store.addToHistory(effect.story, effect.seq);
         return;
       case 'lookup':
         void this.#clients.get(effect.client)?.lookUp(effect.id);

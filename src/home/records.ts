@@ -1,11 +1,10 @@
 /**
  * What a home writes into its journal, and the story of a task that follows from it.
  *
- * Owns: the shape of records and their bytes. The log below it knows only bytes.
+ * Owns: the shape of records. Their bytes: record-codec.ts.
  * Invariant: a story is made by records alone (task-state.ts `apply`), so replaying the journal gives the
  * same stories as living through them.
  */
-import { pack, unpack } from 'msgpackr';
 import { z } from 'zod';
 import { type OutcomeState, optionsSchema, outcomes, problemSchema, receiptSchema, languageSchema, valueSchema } from '../wire/messages.ts';
 
@@ -68,11 +67,6 @@ export const recordSchema = z.discriminatedUnion('kind', [accepted, assigned, re
 export type HomeRecord = z.infer<typeof recordSchema>;
 export type RecordOf<K extends HomeRecord['kind']> = Extract<HomeRecord, { kind: K }>;
 
-export const encodeRecord = (record: HomeRecord): Uint8Array => pack(record);
-
-/** @throws when the bytes are not a record of this version: the journal's own checks passed, so it is a fault of ours. */
-export const decodeRecord = (bytes: Uint8Array): HomeRecord => recordSchema.parse(unpack(bytes));
-
 /** One try, as a task's story tells it. */
 export interface AttemptStory {
   attempt: number;
@@ -92,5 +86,3 @@ export interface Story {
   queuedMs: number;
   ended: RecordOf<'ended'>;
 }
-export const encodeStory = (story: Story): Uint8Array => pack(story);
-export const decodeStory = (bytes: Uint8Array): Story => unpack(bytes) as Story;

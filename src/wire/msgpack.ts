@@ -24,7 +24,8 @@ export class MalformedData extends Error {
 
 /** Strings up to this length are tried as ASCII, byte by byte: cheaper than a call out of JavaScript. */
 const SHORT_STRING = 64;
-const FIRST_BUFFER = 4 * 1024;
+/** Small enough to come from Node's pool: most writes are a few hundred bytes. */
+const FIRST_BUFFER = 2 * 1024;
 
 /** Collects encoded data in one growing buffer, until it is taken. */
 export class Writer {
@@ -42,7 +43,7 @@ export class Writer {
   room(size: number): void {
     const needed = this.length + size;
     if (needed <= this.bytes.length) return;
-    const larger = Buffer.allocUnsafeSlow(Math.max(FIRST_BUFFER, needed, this.bytes.length * 2));
+    const larger = Buffer.allocUnsafe(Math.max(FIRST_BUFFER, needed, this.bytes.length * 2));
     this.bytes.copy(larger, 0, 0, this.length);
     this.bytes = larger;
   }
