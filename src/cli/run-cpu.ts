@@ -1,5 +1,5 @@
 /** What `potluck cpu` does: from flags to a submission, then until its outcome. */
-import { PotluckError, exit } from '../errors.ts';
+import { PotluckError, exit, exitStatusOf } from '../errors.ts';
 import { limits } from '../limits.ts';
 import type { Outcome, Pool, TaskRequest } from '../sdk/index.ts';
 import { connectTo, nextCommand, type ClientFlags, type Context } from './context.ts';
@@ -117,9 +117,18 @@ async function untilItEnds(context: Context<CpuFlags>, pool: Pool, request: Task
     if (outcome !== undefined) showOutcome(context, outcome);
     else showGivenUp(context, task.id);
     return outcome === undefined || interrupt.came ? INTERRUPTED : statusOfOutcome(outcome);
+  } catch (error) {
+    throw mayStillRun(error, nextCommand(context, `task ${task.id}`));
   } finally {
     interrupt.end();
   }
+}
+
+/** Who loses sight of a task must not think that it is over. */
+function mayStillRun(error: unknown, next: string): unknown {
+  if (!(error instanceof PotluckError) || exitStatusOf(error.code) !== exit.unreachable) return error;
+  const fix = `the task may still run; when the peer can be reached: ${next}`;
+  return new PotluckError(error.code, error.message, { why: error.why, fix: error.fix === undefined ? fix : `${error.fix}; ${fix}`, cause: error });
 }
 
 /** Prints how a task ended: the result alone on stdout, everything else on stderr. */

@@ -8,6 +8,7 @@ import type { PartOfPool, RunningPool } from '../main/up-file.ts';
 import type { Context } from './context.ts';
 import { shownOf } from './errors.ts';
 import { counted } from './format.ts';
+import { Progress } from './progress.ts';
 import { table, type Column } from './table.ts';
 import type { Terminal } from './terminal.ts';
 import { wholeNumber } from './values.ts';
@@ -40,7 +41,10 @@ export async function runUp(context: Context<UpFlags>): Promise<number> {
     if (left === 0) allGone.set();
   });
   const toldToStop = untilToldToStop(terminal, flags, () => pool.stopNow());
-  const started = await Promise.race([startAndTell(pool, flags), toldToStop]);
+  const progress = new Progress(terminal, flags.quiet !== true && flags.inBackground !== true);
+  progress.start();
+  progress.say(`starting a tracker and ${counted(options.peers, 'peer')}`);
+  const started = await Promise.race([startAndTell(pool, flags), toldToStop]).finally(() => progress.stop());
   if (started !== undefined) show(terminal, flags, started);
   const why = await Promise.race([toldToStop.then(() => 'told'), allGone.promise().then(() => 'gone')]);
   await pool.stop();
@@ -49,7 +53,10 @@ export async function runUp(context: Context<UpFlags>): Promise<number> {
 }
 
 export async function runDown({ terminal, flags, config }: Context<{ json?: boolean; quiet?: boolean }>): Promise<number> {
-  const pool = await stopRunning(config().homeFolder);
+  const progress = new Progress(terminal, flags.quiet !== true);
+  progress.start();
+  progress.say('waiting until what runs has ended');
+  const pool = await stopRunning(config().homeFolder).finally(() => progress.stop());
   if (flags.json === true) terminal.out(`${JSON.stringify({ stopped: pool })}\n`);
   else if (flags.quiet !== true) terminal.out(`stopped the tracker and ${counted(pool.peers.length, 'peer')}\n`);
   return exit.done;

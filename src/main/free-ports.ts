@@ -25,11 +25,19 @@ export async function freePorts(wish: PortWish, count: number, flag: string, tak
       found.push(port);
       taken.add(port);
     } else if (wish.typed) {
-      throw new PotluckError('port_in_use', `port ${port} is taken`, { why: 'another program listens on it', fix: `leave ${flag} out, or choose another` });
+      throw await portTaken(port, flag);
     }
   }
   if (found.length === count) return found;
   throw new PotluckError('port_in_use', `there are not ${count} free ports from ${wish.port} on`, { why: `${found.length} were found up to ${last}`, fix: `choose another beginning with ${flag}` });
+}
+
+async function portTaken(port: number, flag: string): Promise<PotluckError> {
+  const airPlay = process.platform === 'darwin' && (port === 5000 || port === 7000);
+  const why = airPlay ? `macOS keeps port ${port} for the AirPlay receiver` : 'another program listens on it';
+  let free = port + 1;
+  while (free < port + PORTS_TRIED && !(await isFree(free))) free += 1;
+  return new PotluckError('port_in_use', `port ${port} is taken`, { why, fix: `leave ${flag} out, or begin with a free one: ${flag} ${free}` });
 }
 
 function isFree(port: number): Promise<boolean> {

@@ -183,6 +183,13 @@ it('a lost link is no end', async () => {
   expect(await program.ended).toMatchObject({ status: 0, out: '"after all"\n', err: expect.stringContaining('reconnecting') as string });
 });
 
+it('a link that cannot come back ends with 3, and says that the task may still run', async () => {
+  const program = start(...cpu('--id', 'a'));
+  await home.until(() => home.kept.size === 1);
+  home.link!.close({ code: 'not_a_member', message: 'this key was revoked' });
+  expect(await program.ended).toMatchObject({ status: 3, out: '', err: expect.stringMatching(/error: this key was revoked\n.*\n {2}fix: .*may still run.*potluck task a/) as string });
+});
+
 describe('detach, wait, cancel', () => {
   it('detach prints the id and leaves once the task is accepted', async () => {
     expect(await run(...cpu('--detach', '--id', 'a'))).toMatchObject({ status: 0, out: 'a\n' });
