@@ -23,11 +23,19 @@ export interface Death {
   signal: string | null;
   outOfMemory: { limitMb: number } | null;
   busy: boolean;
+  ready: boolean;
+  /** The end of what it wrote to stderr before it was ready. */
+  stderr: string;
 }
 
 export function describeDeath(death: Death): string {
   const { code, signal } = death;
   if (death.outOfMemory !== null) return `the task went over its memory limit of ${death.outOfMemory.limitMb} MB`;
+  if (!death.ready) {
+    const how = signal === null ? `exit code ${code ?? 'unknown'}` : signal;
+    const last = death.stderr.trim().split('\n').at(-1) ?? '';
+    return `the ${death.language} interpreter ended before it was ready, with ${how}${last === '' ? '' : `: ${last}`}`;
+  }
   if (signal !== null) {
     const meaning = MEANING[signal];
     return `the worker was killed by ${signal}${meaning === undefined ? '' : ` (${meaning})`}`;

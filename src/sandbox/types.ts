@@ -91,7 +91,9 @@ export interface WorkerExited {
   code: number | null;
   signal: string | null;
   outOfMemory: { limitMb: number } | null;
-  /** The first was in progress, the others had not started. */
+  /** False: the interpreter ended before any job could start. */
+  ready: boolean;
+  /** If it was ready, the first was in progress; the others had not started. */
   unanswered: number[];
   /** One sentence for people. */
   why: string;

@@ -312,7 +312,8 @@ export class Worker {
   }
 
   private keepTail(data: Uint8Array): void {
-    if (this.spec.language === 'python') return;
+    // What says why an interpreter did not start, and that V8 met its own limit.
+    if (this.ready && this.spec.language === 'python') return;
     const end = Buffer.from(data.subarray(-KEPT_STDERR_CHARS)).toString('latin1');
     this.stderrTail = (this.stderrTail + end).slice(-KEPT_STDERR_CHARS);
   }
@@ -368,8 +369,16 @@ export class Worker {
     const why =
       ending.cause === 'broken' && byUs
         ? ending.why
-        : describeDeath({ language: spec.language, code, signal, outOfMemory, busy: outstanding.length > 0 });
-    return { type: 'exited', worker: spec.worker, code, signal, outOfMemory, unanswered, why };
+        : describeDeath({
+            language: spec.language,
+            code,
+            signal,
+            outOfMemory,
+            busy: outstanding.length > 0,
+            ready: this.ready,
+            stderr: this.stderrTail,
+          });
+    return { type: 'exited', worker: spec.worker, code, signal, outOfMemory, ready: this.ready, unanswered, why };
   }
 
   private outOfMemory(ending: Ending): { limitMb: number } | null {

@@ -49,23 +49,35 @@ test('one that is too old is refused with the version that is needed', async () 
   await expect(probeInterpreter('python', old)).rejects.toThrow('/usr/bin/python2 is python 2.7.18; 3.8 or newer is needed');
 });
 
-test('a worker whose interpreter is gone says so, and is gone', async () => {
-  for (const useCgroups of [true, false]) {
-    const events: WorkerEvent[] = [];
-    const workers = new Workers({
-      scratchRoot: join(folder, 'scratch'),
-      interpreters: { python: { language: 'python', path: join(folder, 'python-that-was'), version: '3.0.0', env: {} } },
-      guestsFolder,
-      level: await probeLevel(useCgroups),
-      onEvent: (event) => events.push(event),
-    });
-    await workers.start();
-    workers.spawn({ worker: 'a', language: 'python', memoryMb: null, name: 'attic' });
-    workers.feed('a', [{ job: 1, programHash: 'x', source: new Uint8Array(), function: 'main', args: Buffer.from('[]'), kwargs: null }]);
-    await eventually(() => events.length === 2, 'it has ended');
-    expect(events).toMatchObject([{ type: 'exited', unanswered: [1], why: expect.stringContaining('cannot be started') as string }, { type: 'gone' }]);
-    await workers.stop();
-  }
+/** The events of one worker that cannot start. */
+async function failingStart(path: string, useCgroups: boolean): Promise<WorkerEvent[]> {
+  const events: WorkerEvent[] = [];
+  const workers = new Workers({
+    scratchRoot: join(folder, 'scratch'),
+    interpreters: { python: { language: 'python', path, version: '3.0.0', env: {} } },
+    guestsFolder,
+    level: await probeLevel(useCgroups),
+    onEvent: (event) => events.push(event),
+  });
+  await workers.start();
+  workers.spawn({ worker: 'a', language: 'python', memoryMb: null, name: 'attic' });
+  workers.feed('a', [{ job: 1, programHash: 'x', source: new Uint8Array(), function: 'main', args: Buffer.from('[]'), kwargs: null }]);
+  await eventually(() => events.some((event) => event.type === 'gone'), 'it is gone');
+  await workers.stop();
+  return events.filter((event) => event.type !== 'output');
+}
+
+test.each([true, false])('a worker whose interpreter is gone says so, and is gone (cgroups: %s)', async (useCgroups) => {
+  const why = expect.stringContaining('cannot be started') as string;
+  const expected = [{ type: 'exited', ready: false, unanswered: [1], why }, { type: 'gone' }];
+  expect(await failingStart(join(folder, 'python-that-was'), useCgroups)).toMatchObject(expected);
+});
+
+test.each([true, false])('a worker whose interpreter breaks at once says how (cgroups: %s)', async (useCgroups) => {
+  const broken = script('python-broken', 'echo "no module named encodings" >&2; exit 3');
+  const why = 'the python interpreter ended before it was ready, with exit code 3: no module named encodings';
+  const expected = [{ type: 'exited', ready: false, code: 3, unanswered: [1], why }, { type: 'gone' }];
+  expect(await failingStart(broken, useCgroups)).toMatchObject(expected);
 });
 
 test('the level is what was tried, and what is missing is said', async () => {

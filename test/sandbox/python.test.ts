@@ -64,6 +64,13 @@ describe('values come through', () => {
     expect(JSON.parse(resultText(ran)) === text).toBe(true);
   });
 
+  test('60 MB come through, and more than 64 MiB are refused by name', async () => {
+    const program = 'def main(n): return "x" * n';
+    expect(resultText(await bench.run(shared(), program, { args: '[60000000]' }))).toHaveLength(60_000_002);
+    const error = failure(await bench.run(shared(), program, { args: '[67108864]' }));
+    expect(error).toMatchObject({ code: 'result_too_large', message: 'the result is 67108866 bytes of JSON; at most 67108864 may be returned' });
+  });
+
   test('a lone surrogate', async () => {
     expect(JSON.parse(resultText(await bench.run(shared(), echo, { args: String.raw`["a\ud83db"]` })))).toBe('a\ud83db');
   });
