@@ -17,6 +17,8 @@ import { hostLabel, reachableHosts } from './machine.ts';
 import { exitWithParent } from './parent.ts';
 import { broken, untilTold } from './process.ts';
 
+const formOf = ({ json, color }: TrackerOptions) => (json ? 'json' : color && process.stdout.isTTY === true ? 'table' : 'lines');
+
 export async function runTracker(options: TrackerOptions): Promise<void> {
   exitWithParent();
   const { path, identity } = await openHomeFolder(options.homeFolder);
@@ -45,7 +47,7 @@ export async function runTracker(options: TrackerOptions): Promise<void> {
     console.log(`tracker of pool ${pool.pool.slice(0, 12)} listens on ${addresses.join(', ')}`);
     console.log(`start peers with: potluck peer${listener.port === 8888 ? '' : ` --tracker-port ${listener.port}`}`);
   }
-  if (!options.json && !options.quiet) show = new Console(process.stdout, () => tracker.peers(), options.color && process.stdout.isTTY === true);
+  if (options.json || !options.quiet) show = new Console(process.stdout, () => tracker.peers(), formOf(options));
   await untilTold();
   show?.stop();
   await listener.close();

@@ -25,13 +25,14 @@ const loopback = new Set(['127.0.0.1', 'localhost', '::1', '[::1]']);
 export class Page {
   readonly url: string;
   readonly #server: Server;
-  readonly #app: Hono;
   readonly #port: number;
+  /** Absent while the peer starts. */
+  #status: (() => Record<string, unknown>) | undefined;
 
   private constructor(server: Server, app: Hono, host: string) {
     this.#server = server;
-    this.#app = app;
     this.#port = (server.address() as AddressInfo).port;
+    this.#route(app);
     this.url = `http://${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
   }
 
@@ -55,20 +56,29 @@ export class Page {
     }
   }
 
-  /** Begins to answer. */
+  /** Begins to answer; who asks before is told to come back (a page that is open asks every two seconds). */
   serve(status: () => Record<string, unknown>): void {
-    this.#app.use(async (c, next) => {
+    this.#status = status;
+  }
+
+  #route(app: Hono): void {
+    app.use(async (c, next) => {
       const host = c.req.header('host') ?? '';
       const name = host.replace(/:\d+$/, '');
       if (!loopback.has(name) || host !== `${name}:${this.#port}`) return c.text('This page answers only to its own address on this machine.\n', 421);
+      if (this.#status === undefined) return c.text('This peer is starting.\n', 503, { 'Retry-After': '1', Refresh: '1' });
       await next();
       c.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
       c.header('X-Content-Type-Options', 'nosniff');
       c.header('Cache-Control', 'no-store');
       c.header('Cross-Origin-Resource-Policy', 'same-origin');
     });
-    this.#app.get('/api/status', (c) => c.json(withoutContent(status())));
-    this.#app.get('/', (c) => c.html(statusPage(withoutContent(status()))));
+    app.get('/api/status', (c) => c.json(this.#shown()));
+    app.get('/', (c) => c.html(statusPage(this.#shown())));
+  }
+
+  #shown(): Record<string, unknown> {
+    return withoutContent(this.#status?.() ?? {});
   }
 
   close(): Promise<void> {

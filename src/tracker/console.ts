@@ -1,5 +1,6 @@
 /**
- * What a tracker shows of its pool: on a terminal a table that repaints, in a pipe one line per event.
+ * What a tracker shows of its pool: on a terminal a table that repaints, in a pipe one line per event,
+ * for programs one JSON document per event.
  */
 import type { PeerInfo } from '../wire/index.ts';
 import type { PoolNews } from './tracker-state.ts';
@@ -7,8 +8,8 @@ import type { PoolNews } from './tracker-state.ts';
 const percent = (part: number): string => `${Math.round(part * 100)} %`;
 const slotsOf = (info: PeerInfo): string => `${info.running}/${info.slots}`;
 
-/** One line for an event; undefined when it is not worth one. */
-export function newsLine({ what, peer }: PoolNews, at: Date): string | undefined {
+/** One line for an event. */
+export function newsLine({ what, peer }: PoolNews, at: Date): string {
   const time = at.toTimeString().slice(0, 8);
   switch (what) {
     case 'registered':
@@ -26,6 +27,12 @@ export function newsLine({ what, peer }: PoolNews, at: Date): string | undefined
     case 'replaced':
       return `${time} ${peer.peer} was started again; its former process no longer counts`;
   }
+}
+
+/** The same event as a JSON document. */
+export function newsJson({ what, peer }: PoolNews, at: Date): string {
+  const { host = '', port = 0 } = peer.addresses[0] ?? {};
+  return JSON.stringify({ at: at.toISOString(), event: what, peer: peer.peer, host, port, state: peer.state, running: peer.running, slots: peer.slots, cpu_load: peer.cpu_load, queue_size: peer.queued });
 }
 
 /** The pool as a table, cut to the width of the terminal. */
@@ -48,6 +55,18 @@ export interface Output {
 }
 
 const repaintMsMin = 200;
+/** In a pipe, loads of one peer are at least this far apart: a line per task would hide everything else. */
+const loadLineMsMin = 1_000;
+/** A smaller change of CPU is no event. */
+const cpuStep = 1 / 8;
+
+interface LoadLine {
+  told: string;
+  at: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+const loadKey = ({ running, slots, queued, cpu_load }: PeerInfo): string => `${running}/${slots} ${queued} ${Math.round(cpu_load / cpuStep)}`;
 const clearBelow = '\u001b[0J';
 
 /** Keeps the table at the bottom of a terminal, and events as lines above it. */
@@ -55,30 +74,50 @@ export class Console {
   readonly #out: Output;
   readonly #peers: () => PeerInfo[];
   readonly #repaints: boolean;
+  readonly #lineOf: (news: PoolNews, at: Date) => string;
   #drawn = 0;
   #timer: NodeJS.Timeout | undefined;
+  readonly #loads = new Map<string, LoadLine>();
 
-  constructor(out: Output, peers: () => PeerInfo[], repaints: boolean) {
+  constructor(out: Output, peers: () => PeerInfo[], form: 'table' | 'lines' | 'json') {
     this.#out = out;
     this.#peers = peers;
-    this.#repaints = repaints;
+    this.#repaints = form === 'table';
+    this.#lineOf = form === 'json' ? newsJson : newsLine;
   }
 
   news(news: PoolNews): void {
-    if (!this.#repaints) {
-      const line = newsLine(news, new Date());
-      if (line !== undefined) this.#out.write(`${line}\n`);
-      return;
-    }
-    if (news.what !== 'load') {
-      const line = newsLine(news, new Date());
-      if (line !== undefined) this.#above(line);
-    }
+    if (!this.#repaints) return this.#printed(news);
+    if (news.what !== 'load') this.#above(newsLine(news, new Date()));
     this.#timer ??= setTimeout(() => this.#repaint(), repaintMsMin);
   }
 
   stop(): void {
     clearTimeout(this.#timer);
+    for (const { timer } of this.#loads.values()) clearTimeout(timer);
+  }
+
+  #printed(news: PoolNews): void {
+    if (news.what === 'load') return this.#loadChanged(news.peer.peer);
+    this.#out.write(`${this.#lineOf(news, new Date())}\n`);
+  }
+
+  /** Prints a load that differs from the one printed last, soon enough but not too often. */
+  #loadChanged(peer: string): void {
+    const load = this.#loads.get(peer) ?? { told: '', at: -Infinity, timer: undefined };
+    this.#loads.set(peer, load);
+    if (load.timer !== undefined) return;
+    const print = () => {
+      load.timer = undefined;
+      const info = this.#peers().find((each) => each.peer === peer);
+      if (info === undefined || loadKey(info) === load.told) return;
+      load.told = loadKey(info);
+      load.at = performance.now();
+      this.#out.write(`${this.#lineOf({ what: 'load', peer: info }, new Date())}\n`);
+    };
+    const waitMs = load.at + loadLineMsMin - performance.now();
+    if (waitMs <= 0) print();
+    else load.timer = setTimeout(print, waitMs);
   }
 
   #above(line: string): void {
