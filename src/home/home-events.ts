@@ -24,7 +24,8 @@ export type HomeEvent =
   | { type: 'unwatched'; client: number; id: string }
   | { type: 'cancelled'; client: number; id: string }
   | { type: 'client_gone'; client: number }
-  | { type: 'tracker_up' }
+  /** `seen`: the last grant of this same link, when the home started again above it. */
+  | { type: 'tracker_up'; seen?: number }
   | { type: 'tracker_away' }
   | { type: 'granted'; grant: MessageOf<'grant'> }
   | { type: 'peers_told'; all: boolean; peers: PeerInfo[] }

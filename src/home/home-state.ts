@@ -112,7 +112,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       case 'tracker_up':
         this.trackerUp = true;
         this.#demandDirty = true;
-        this.#grantSeen = 0;
+        this.#grantSeen = event.seen ?? 0;
         return;
       case 'tracker_away':
         this.trackerUp = false;
@@ -424,11 +424,14 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #release(runner: Runner, key: string): void {
     if (!runner.attempts.delete(key)) return;
     runner.usedAt = this.#now.ms;
-    if (runner.holding > runner.granted) {
-      const holding = Math.max(runner.granted, Math.min(runner.holding, runner.attempts.size));
-      if (holding !== runner.holding) this.#demandDirty = true;
-      runner.holding = holding;
-    }
+    this.#giveBackRecalled(runner);
+  }
+
+  /** Above what is granted it holds only what still runs. */
+  #giveBackRecalled(runner: Runner): void {
+    const holding = Math.max(runner.granted, Math.min(runner.holding, runner.attempts.size));
+    if (holding !== runner.holding) this.#demandDirty = true;
+    runner.holding = holding;
   }
 
   /** The attempts of a runner that will not come back with them. */
@@ -444,6 +447,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       runner.attempts.delete(key);
       this.#lost(task, reason, mayHaveStarted);
     }
+    this.#giveBackRecalled(runner);
   }
 
   #lost(task: Task, reason: string, mayHaveStarted: boolean): void {
@@ -495,14 +499,21 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       told.add(info.peer);
       const runner = this.#runner(info.peer);
       runner.info = info;
+      runner.unlisted = false;
       this.#shareCpuLoad(info);
       if (info.state === 'up' && (runner.granted > 0 || runner.attempts.size > 0)) this.#dial(runner);
     }
     if (!all) return;
     for (const [peer, runner] of this.runners) {
-      if (told.has(peer) || peer === this.self || runner.attempts.size > 0) continue;
-      this.runners.delete(peer);
+      if (told.has(peer) || peer === this.self) continue;
+      // A tracker that was started again does not know everybody yet.
+      runner.unlisted = true;
+      this.#forgetUnlisted(runner);
     }
+  }
+
+  #forgetUnlisted(runner: Runner): void {
+    if (runner.unlisted && runner.link === 'none' && runner.attempts.size === 0) this.runners.delete(runner.peer);
   }
 
   #granted(grant: MessageOf<'grant'>): void {
@@ -552,10 +563,12 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   #runnerUnlinked(peer: string): void {
     const runner = this.#runner(peer);
+    // Nobody answered: not tried again at once.
+    if (runner.link === 'dialling') runner.blockedUntil = this.#now.ms + blockMsMax;
     runner.link = 'none';
-    if (runner.attempts.size === 0) return;
-    runner.lostAt ??= this.#now.ms + limits.linkGraceMs;
-    this.#dial(runner);
+    if (runner.attempts.size > 0) runner.lostAt ??= this.#now.ms + limits.linkGraceMs;
+    if (runner.attempts.size > 0 || (runner.granted > 0 && !runner.unlisted)) this.#dial(runner);
+    else this.#forgetUnlisted(runner);
   }
 
   #runnerLoad({ peer, running, slots, cpuLoad, draining }: Extract<HomeEvent, { type: 'runner_load' }>): void {
@@ -610,7 +623,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const fitting = all.filter((runner) => isUp(runner) && misfit(runner.info!, line.need) === undefined);
     const others = line.avoid === null ? fitting : fitting.filter((runner) => runner.peer !== line.avoid);
     const wanted = others.length > 0 ? others : fitting;
-    if (!this.trackerUp && wanted.length > 0) for (const runner of wanted.slice(0, limits.offersOfOneMax)) this.#dial(runner);
+    // Of grants, which are what else opens a link, there are none in either case.
+    if (line.confidential || !this.trackerUp) for (const runner of wanted.slice(0, limits.offersOfOneMax)) if (runner.blockedUntil <= this.#now.ms) this.#dial(runner);
     return wanted.filter((runner) => runner.link === 'up' && runner.blockedUntil <= this.#now.ms);
   }
 
@@ -683,6 +697,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const { ms } = this.#now;
     for (const runner of this.runners.values()) {
       if (runner.lostAt !== undefined && runner.lostAt <= ms && runner.link !== 'up') this.#runnerOverdue(runner);
+      this.#forgetUnlisted(runner);
       this.#giveBackIdle(runner);
     }
     for (let next = this.#alarms.peek(); next !== undefined && next.key <= ms; next = this.#alarms.peek()) {
@@ -738,13 +753,21 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     if (!this.trackerUp || this.#now.ms < this.#demandDue()) return;
     const held = [...this.runners.values()]
       .filter((runner) => runner.holding > 0)
-      .map((runner) => ({ peer: runner.peer, slots: runner.holding, used: Math.min(runner.holding, runner.attempts.size) }));
+      .map((runner) => ({ peer: runner.peer, slots: runner.holding, used: this.#usedSlots(runner) }));
     const waiting = this.waiting.demand();
     this.#demandDirty = false;
     this.#demandAt = this.#now.ms;
     this.#demanded = this.waiting.count;
     this.#holdsNothing = held.length === 0;
     this.#out.send.push({ to: 'tracker', message: { kind: 'demand', seen: this.#grantSeen, waiting, held } });
+  }
+
+  /** Idle slots that nothing which waits here may use (it avoids them) count as used, or the tracker would wait for them. */
+  #usedSlots(runner: Runner): number {
+    const used = Math.min(runner.holding, runner.attempts.size);
+    const lines = [...this.waiting.lines()].filter(({ confidential }) => !confidential);
+    const usable = lines.length === 0 || lines.some(({ need, avoid }) => avoid !== runner.peer && runner.info !== undefined && misfit(runner.info, need) === undefined);
+    return usable ? used : runner.holding;
   }
 
   #demandDue(): number {

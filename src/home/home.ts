@@ -57,6 +57,7 @@ export class Home {
   #silence: NodeJS.Timeout | undefined;
   #known: PeerInfo[] = [];
   #trackerUp = false;
+  #grantSeen = 0;
   #stopped = false;
   readonly #stored = new Map<string, MessageOf<'stored'>['attempts']>();
 
@@ -106,7 +107,7 @@ export class Home {
     });
     this.#core = { state, driver, links };
     driver.dispatch({ type: 'peers_told', all: false, peers: this.#known });
-    if (this.#trackerUp) driver.dispatch({ type: 'tracker_up' });
+    if (this.#trackerUp) driver.dispatch({ type: 'tracker_up', seen: this.#grantSeen });
     driver.dispatch({ type: 'started' });
   }
 
@@ -183,6 +184,7 @@ export class Home {
 
   trackerUp(): void {
     this.#trackerUp = true;
+    this.#grantSeen = 0;
     this.dispatch({ type: 'tracker_up' });
   }
 
@@ -193,6 +195,7 @@ export class Home {
 
   fromTracker(message: MessageOf<'grant'> | MessageOf<'peers'>): void {
     if (message.kind === 'grant') {
+      this.#grantSeen = message.seq;
       this.dispatch({ type: 'granted', grant: message });
       return;
     }

@@ -33,6 +33,8 @@ export interface Runner {
   blockMs: number;
   /** When its attempts count as lost, if it does not come back. */
   lostAt: number | undefined;
+  /** A complete list of the tracker does not name it, but its link is up: forgotten once that is not so. */
+  unlisted: boolean;
 }
 
 export const newRunner = (peer: string): Runner => ({
@@ -50,6 +52,7 @@ export const newRunner = (peer: string): Runner => ({
   blockedUntil: 0,
   blockMs: 0,
   lostAt: undefined,
+  unlisted: false,
 });
 
 /** Tasks that wait for the same kind of runner, first in line first. */

@@ -39,7 +39,7 @@ export class RunnerLinks {
     if (this.#links.has(peer) || this.#dialling.has(peer) || this.#stopped) return;
     const abort = new AbortController();
     this.#dialling.set(peer, abort);
-    void this.#keepDialling(peer, abort.signal).finally(() => this.#dialling.delete(peer));
+    void this.#keepDialling(peer, abort.signal);
   }
 
   /** Ends what has been silent; called once a second by the home's own clock. */
@@ -60,11 +60,16 @@ export class RunnerLinks {
     for (;;) {
       const info = this.#o.infoOf(peer);
       try {
-        if (info !== undefined) return await this.#open(peer, info, signal);
+        if (info !== undefined) {
+          await this.#open(peer, info, signal);
+          return;
+        }
       } catch (error) {
         this.#o.log(`${peer}: ${error instanceof Error ? error.message : String(error)}`);
       }
       if (signal.aborted || !this.#o.wanted(peer)) {
+        // Before its news, because the answer to that may be to dial again.
+        this.#dialling.delete(peer);
         this.#o.onUnlinked(peer);
         return;
       }
@@ -78,6 +83,7 @@ export class RunnerLinks {
     connection.serve(this.#o.provide);
     const hello = await greet(connection, this.#o.hello());
     if (signal.aborted) {
+      this.#dialling.delete(peer);
       connection.close();
       return;
     }
@@ -85,6 +91,7 @@ export class RunnerLinks {
       connection.close();
       throw new Error(`who answers is ${hello.as} ${hello.name}`);
     }
+    this.#dialling.delete(peer);
     this.#links.set(peer, connection);
     connection.onClose = () => {
       this.#links.delete(peer);

@@ -135,6 +135,8 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       demandAt: this.#now.ms,
       allowed: sameProcess ? known.allowed : new Map(),
     };
+    // On a new link the home counts grants anew: what it says it holds is true of all of them.
+    for (const allowance of member.allowed.values()) allowance.seq = 0;
     if (!sameProcess) for (const other of this.members.values()) other.allowed.delete(self.peer);
     this.members.set(self.peer, member);
     this.#byLink.set(link, member);
@@ -217,10 +219,14 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       if (slots < allowance.slots) allowance.slots = slots;
       if (allowance.slots === 0 && slots === 0) member.allowed.delete(peer);
     }
-    // After a restart of the tracker: what the home was granted before.
-    if (demand.seen > 0) return;
     for (const [peer, { slots, used }] of held) {
-      if (!member.allowed.has(peer)) member.allowed.set(peer, { slots, holding: slots, used, seq: 0, at: this.#now.ms });
+      if (member.allowed.has(peer)) continue;
+      const allowance = { slots, holding: slots, used, seq: 0, at: this.#now.ms };
+      member.allowed.set(peer, allowance);
+      // After a restart of the tracker: what the home was granted before. Else a grant that has ended meanwhile.
+      if (demand.seen === 0) continue;
+      allowance.slots = 0;
+      this.#sendGrant(member, peer, 0);
     }
   }
 
@@ -263,7 +269,8 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       if ((first.count -= 1) <= 0) least.unmet.shift();
       if (least.unmet.length === 0) open = open.filter((want) => want !== least);
     }
-    return hungry.filter((home) => this.#unmet(home).length > 0);
+    const possible = ({ need }: { need: Need }) => [...this.members.values()].some(({ info }) => fits(info, need));
+    return hungry.filter((home) => this.#unmet(home).some(possible));
   }
 
   /** What a home waits for beyond the idle slots that it holds. */
@@ -339,7 +346,8 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     const homes = [...this.members.values()].filter((home) => total(home) > 0 || starving.includes(home));
     if (homes.length < 2) return;
     const capacity = [...this.members.values()].reduce((sum, { info }) => sum + (info.state === 'up' ? info.slots : 0), 0);
-    const wanted = homes.map((home) => total(home) + home.waiting.reduce((sum, { count }) => sum + count, 0));
+    // Of its idle slots a home wants only what it has tasks for.
+    const wanted = homes.map((home) => used(home) + home.waiting.reduce((sum, { count }) => sum + count, 0));
     const shares = fairShares(capacity, wanted);
     let lacking = 0;
     homes.forEach((home, at) => {
@@ -355,7 +363,8 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   /** @returns how many slots were recalled */
   #takeFrom(home: Member, count: number, starving: readonly Member[], changed: Map<Member, Set<string>>): number {
     let left = count;
-    for (const [peer, allowance] of home.allowed) {
+    const idle = ([, { slots, used }]: [string, Allowance]) => slots - used;
+    for (const [peer, allowance] of [...home.allowed].sort((a, b) => idle(b) - idle(a))) {
       if (left <= 0) break;
       const info = this.members.get(peer)?.info;
       if (info === undefined || !starving.some((other) => other !== home && other.waiting.some(({ need }) => fits(info, need)))) continue;
@@ -434,6 +443,9 @@ const fits = (info: PeerInfo, need: Need): boolean =>
 
 /** Slots a home may use now. */
 const total = (home: Member): number => [...home.allowed.values()].reduce((sum, { slots }) => sum + slots, 0);
+
+/** Of those, what runs something. */
+const used = (home: Member): number => [...home.allowed.values()].reduce((sum, { slots, used }) => sum + Math.min(slots, used), 0);
 
 function note(changed: Map<Member, Set<string>>, home: Member, peer: string): void {
   changed.set(home, (changed.get(home) ?? new Set()).add(peer));
