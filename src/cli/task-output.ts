@@ -20,6 +20,9 @@ interface Source {
   rest: string;
 }
 
+/** A new attempt prints from its beginning again. */
+const markOf = (peer: string, attempt: number): string => (attempt > 1 ? `[${cleanLine(peer)}, attempt ${attempt}] ` : `[${cleanLine(peer)}] `);
+
 export class TaskPrinter {
   readonly #terminal: Terminal;
   readonly #mark: boolean;
@@ -46,7 +49,7 @@ export class TaskPrinter {
       this.#terminal.err(bytes);
       return;
     }
-    this.#terminal.err(this.#marked(key, `[${cleanLine(peer)}] `, bytes));
+    this.#terminal.err(this.#marked(key, markOf(peer, attempt), bytes));
   }
 
   /** Brings an open line to its end. */

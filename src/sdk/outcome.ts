@@ -72,8 +72,10 @@ export function resultOf(outcome: Outcome): unknown {
   }
 }
 
-/** What the other side said went wrong, as an error of this side. */
-export function errorOf(problem: Problem): PotluckError {
-  if (isErrorCode(problem.code)) return new PotluckError(problem.code, problem.message, { fix: problem.hint });
-  return new PotluckError('internal', problem.message, { why: `the peer calls it ${problem.code}, which this version does not know`, fix: problem.hint });
+/** What the other side said went wrong, as an error of this side. Errors travel as `what: why`. */
+export function errorOf({ code, message, hint }: Problem): PotluckError {
+  if (!isErrorCode(code)) return new PotluckError('internal', message, { why: `the peer calls it ${code}, which this version does not know`, fix: hint });
+  const colon = message.indexOf(': ');
+  if (colon === -1) return new PotluckError(code, message, { fix: hint });
+  return new PotluckError(code, message.slice(0, colon), { why: message.slice(colon + 2), fix: hint });
 }

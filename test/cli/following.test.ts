@@ -37,6 +37,12 @@ describe('what a task prints', () => {
     expect(err.text).toBe('[p1] a\n[p2] b\n[p2] c\n');
   });
 
+  it('of a later attempt says so: it begins again', () => {
+    const { err, following } = follow();
+    for (const attempt of [1, 2]) following.onOutput({ id: 'a', peer: 'p1', attempt, stream: 'stdout', data: Buffer.from('one\n') });
+    expect(err.text).toBe('[p1] one\n[p1, attempt 2] one\n');
+  });
+
   it('goes into a pipe byte for byte, and unmarked if so asked', () => {
     const bytes = Buffer.from([0xff, 0x1b, 0x5b, 0x0a, 0xc3]);
     const { print, following, err } = follow({ mark: false });
