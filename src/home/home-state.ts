@@ -377,6 +377,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     } else {
       runner.blockedUntil = this.#now.ms + blockMsMax;
     }
+    this.#demandDirty = true;
     if (!isCurrent(task, peer, ref)) return;
     this.#requeue(task, 'refused', detail ?? reason);
   }
@@ -762,12 +763,12 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     this.#out.send.push({ to: 'tracker', message: { kind: 'demand', seen: this.#grantSeen, waiting, held } });
   }
 
-  /** Idle slots that nothing which waits here may use (it avoids them) count as used, or the tracker would wait for them. */
+  /** Idle slots that nothing which waits here may use (it avoids them, or they turn it away) count as used, or the tracker would wait for them. */
   #usedSlots(runner: Runner): number {
     const used = Math.min(runner.holding, runner.attempts.size);
     const lines = [...this.waiting.lines()].filter(({ confidential }) => !confidential);
     const usable = lines.length === 0 || lines.some(({ need, avoid }) => avoid !== runner.peer && runner.info !== undefined && misfit(runner.info, need) === undefined);
-    return usable ? used : runner.holding;
+    return usable && runner.blockedUntil <= this.#now.ms ? used : runner.holding;
   }
 
   #demandDue(): number {
