@@ -5,9 +5,9 @@ import { openHomeFolder } from '../identity/home-folder.ts';
 import { ownKeyRoster } from '../identity/roster.ts';
 import { limits } from '../limits.ts';
 import { version } from '../version.ts';
-import type { Connection } from '../wire/connection.ts';
 import { greet } from '../wire/hello.ts';
 import { dial } from '../wire/tls-connection.ts';
+import type { Dialled } from './line.ts';
 
 export interface HomeAddress {
   host: string;
@@ -20,14 +20,14 @@ export interface HomeAddress {
  * Opens the folder once; what it gives dials as often as asked.
  * @throws PotluckError `home_exposed` or `key_damaged`; from dialling `peer_unreachable`, `not_a_member`, `version_gap`
  */
-export async function dialer({ host, port, homeFolder }: HomeAddress): Promise<() => Promise<Connection>> {
+export async function dialer({ host, port, homeFolder }: HomeAddress): Promise<() => Promise<Dialled>> {
   const { identity } = await openHomeFolder(homeFolder);
   const roster = ownKeyRoster(identity.keyId);
   const incarnation = randomUUID();
   return async () => {
     const connection = await dial({ host, port, identity, trust: (keyId) => roster.roleOf(keyId) !== undefined, timeoutMs: limits.helloMs });
     const hello = await greet(connection, { version, incarnation, as: 'client', name: `client-${process.pid}` });
-    if (hello.as === 'home') return connection;
+    if (hello.as === 'home') return { connection, incarnation: hello.incarnation };
     connection.close();
     throw new PotluckError('peer_unreachable', `what answers at ${host}:${port} is a ${hello.as}, not a peer`, {
       why: 'tasks are given to peers',

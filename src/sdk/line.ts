@@ -14,10 +14,16 @@ import { limits } from '../limits.ts';
 import type { CloseReason, Connection } from '../wire/connection.ts';
 import { errorOf } from './outcome.ts';
 
+/** A new link that has been greeted, and which life of the home it leads to. */
+export interface Dialled {
+  readonly connection: Connection;
+  readonly incarnation: string;
+}
+
 export interface LineOptions {
-  /** A new link that has been greeted. @throws PotluckError */
-  dial: () => Promise<Connection>;
-  onUp: (connection: Connection) => void;
+  /** @throws PotluckError */
+  dial: () => Promise<Dialled>;
+  onUp: (dialled: Dialled) => void;
   onDown: (why: string) => void;
   onEnd: (error: PotluckError) => void;
   /** How long a lost link is dialled again. */
@@ -60,11 +66,12 @@ export class Line {
     this.#connection = undefined;
   }
 
-  #use(connection: Connection): void {
+  #use(dialled: Dialled): void {
+    const { connection } = dialled;
     this.#connection = connection;
     this.#backoff.reset();
     this.#watchSilence(connection);
-    this.#options.onUp(connection);
+    this.#options.onUp(dialled);
     connection.onClose = (reason) => this.#closed(connection, reason);
   }
 
@@ -106,16 +113,16 @@ export class Line {
   }
 
   async #dialAgain(): Promise<void> {
-    let connection: Connection;
+    let dialled: Dialled;
     try {
-      connection = await this.#options.dial();
+      dialled = await this.#options.dial();
     } catch (error) {
       if (error instanceof PotluckError && !catalogue[error.code].retry) this.#end(error);
       else this.#scheduleDial(causeText(error));
       return;
     }
-    if (this.#ended) connection.close();
-    else this.#use(connection);
+    if (this.#ended) dialled.connection.close();
+    else this.#use(dialled);
   }
 
   #end(error: PotluckError): void {

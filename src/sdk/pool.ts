@@ -19,7 +19,7 @@ import { Fifo } from '../lib/fifo.ts';
 import type { HistoryFilter, HistoryRow, PeerRow, PoolStatus, TaskStory } from './answers.ts';
 import { parseExact } from './json.ts';
 import { Latch } from '../lib/latch.ts';
-import { Line } from './line.ts';
+import { Line, type Dialled } from './line.ts';
 import { errorOf, toOutcome } from './outcome.ts';
 import { Questions, fetchContent, type Question } from './questions.ts';
 import { ContentShelf, SubmissionMaker, type Submission, type TaskRequest } from './submission.ts';
@@ -27,7 +27,7 @@ import { Task, TaskView, failView } from './task.ts';
 
 export interface PoolOptions {
   /** A new link to the home, greeted. */
-  dial: () => Promise<Connection>;
+  dial: () => Promise<Dialled>;
   /** Told when the link is lost and when it is back. */
   onLink?: ((link: LinkChange) => void) | undefined;
   /** How long a lost link is dialled again before everything under way fails with `link_lost`; for ever unless said. */
@@ -53,6 +53,8 @@ export class Pool {
   /** Sent, neither accepted nor refused; in the order of sending. */
   readonly #sent = new Map<string, TaskView>();
   #sentBytes = 0;
+  /** Which life of the home the last link led to. */
+  #incarnation: string | undefined;
   #room: Latch<void> | undefined;
   #settled: Latch<void> | undefined;
   #ended: PotluckError | undefined;
@@ -62,7 +64,7 @@ export class Pool {
     this.#line = new Line({
       dial,
       giveUpMs,
-      onUp: (connection) => this.#linkUp(connection),
+      onUp: (dialled) => this.#linkUp(dialled),
       onDown: (why) => this.#linkDown(why),
       onEnd: (error) => this.#end(error),
     });
@@ -325,13 +327,13 @@ export class Pool {
 
   // --- links -----------------------------------------------------------------------------
 
-  #linkUp(connection: Connection): void {
+  #linkUp({ connection, incarnation }: Dialled): void {
+    const sameHome = incarnation === this.#incarnation;
+    this.#incarnation = incarnation;
+    for (const view of this.#tasks.values()) view.linkUp(sameHome);
     connection.serve(async (hash) => this.#shelf.get(hash));
     connection.onMessage = (message) => this.#handle(message, connection);
-    for (const view of this.#sent.values()) {
-      view.replays();
-      this.#sendSubmit(view, connection);
-    }
+    for (const view of this.#sent.values()) this.#sendSubmit(view, connection);
     for (const view of this.#tasks.values()) if (view.phase === 'accepted') this.#sendWatch(view);
     this.#questions.linkUp(connection);
     this.#pump();

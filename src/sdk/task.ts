@@ -4,7 +4,8 @@
  * Owns: the state of one task on the client's side, and that nothing is told twice.
  *
  * Invariants
- * 1. Each byte of output is told once, though a home that is watched again replays what it kept.
+ * 1. Each byte of output is told once, though a home that is watched again replays what it kept. (A home
+ *    that was started again has kept none; what was printed while it was away may be missing.)
  * 2. Listeners run after the message that caused them was handled; what they throw is the program's
  *    own uncaught exception, never the end of the link.
  */
@@ -54,9 +55,14 @@ export class TaskView {
     (this.#listeners ??= []).push({ ...(onOutput && { onOutput }), ...(onState && { onState }) });
   }
 
-  /** The home will tell the output from its beginning. */
+  /** The home will tell the output that it kept, from its beginning. */
   replays(): void {
     for (const printed of this.#printed?.values() ?? []) printed.at = 0;
+  }
+
+  /** A home that was started again kept no output: what it tells from now on is new. */
+  linkUp(sameHome: boolean): void {
+    if (!sameHome) this.#printed = undefined;
   }
 
   stateChanged(message: MessageOf<'task_state'>): void {

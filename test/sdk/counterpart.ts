@@ -3,6 +3,7 @@
  * TLS, runs nothing, and does only what the test tells it.
  */
 import { createHash } from 'node:crypto';
+import type { Dialled } from '../../src/sdk/line.ts';
 import type { Connection } from '../../src/wire/connection.ts';
 import { greet } from '../../src/wire/hello.ts';
 import { connectInMemory } from '../../src/wire/memory-connection.ts';
@@ -22,18 +23,19 @@ export class Counterpart {
   /** While set, dialling fails so. */
   unreachable: PotluckError | undefined;
   accepts = true;
+  incarnation = 'first';
   onSubmit: (message: MessageOf<'submit'>) => void = () => undefined;
   onCancel: (id: string) => void = () => undefined;
   onWatch: (message: MessageOf<'watch'>) => void = () => undefined;
   onAsk: (message: MessageOf<'ask'>) => void = () => undefined;
   #waiters: (() => void)[] = [];
 
-  readonly dial = async (): Promise<Connection> => {
+  readonly dial = async (): Promise<Dialled> => {
     this.dials += 1;
     if (this.unreachable !== undefined) throw this.unreachable;
     const [client, home] = connectInMemory('0'.repeat(64));
     this.#attach(home);
-    return client;
+    return { connection: client, incarnation: this.incarnation };
   };
 
   /** Takes links over TLS, as a member of the pool of that folder. */
@@ -46,7 +48,7 @@ export class Counterpart {
       trust: (key) => key === identity.keyId,
       onConnection: (connection) => {
         this.dials += 1;
-        greet(connection, { version: '0.0.0', incarnation: 'x', as: 'home', name: 'p1' }).then(
+        greet(connection, { version: '0.0.0', incarnation: this.incarnation, as: 'home', name: 'p1' }).then(
           () => this.#attach(connection),
           () => undefined, // a link that ends before it is greeted is nothing to a test
         );

@@ -221,6 +221,23 @@ describe('a lost link', () => {
     expect(heard.join('')).toBe('one two three again');
   });
 
+  it('to a home that was started again misses nothing that the new one tells', async () => {
+    const heard: string[] = [];
+    const print = (id: string, data: string) => home.send({ kind: 'output', id, attempt: 1, peer: 'p1', stream: 'stdout', data: Buffer.from(data) });
+    home.onSubmit = ({ id }) => print(id, 'before ');
+    home.onWatch = ({ id }) => {
+      print(id, 'after');
+      home.done(id, '1');
+    };
+    const task = pool.submit(request({ onOutput: ({ data }) => heard.push(text(data)) }));
+    await task.accepted;
+    await new Promise((resolve) => setImmediate(resolve));
+    home.incarnation = 'second';
+    home.drop();
+    await task;
+    expect(heard.join('')).toBe('before after');
+  });
+
   it('asks again what was not answered', async () => {
     home.onAsk = () => {
       home.onAsk = ({ ask }) => home.send({ kind: 'answer', ask, json: Buffer.from('{"peer":"p1"}') });
