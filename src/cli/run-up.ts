@@ -66,10 +66,15 @@ const wish = ({ value, typed }: Resolved<number>): PortWish => ({ port: value, t
 
 export function upOptions({ flags, config }: Pick<Context<UpFlags>, 'flags' | 'config'>): UpOptions {
   const settings = config();
+  const peers = flags.peers === undefined ? 3 : wholeNumber('--peers', flags.peers, 1, PEERS_MAX);
+  const { value: name } = settings.get('name');
+  if (name !== null && peers > 1) {
+    throw new PotluckError('config_invalid', `up cannot call ${peers} peers ${name}`, { why: 'a name belongs to one peer, and config.json or POTLUCK_NAME sets it for all', fix: 'remove it there; peers are named after their ports' });
+  }
   return {
     homeFolder: settings.homeFolder,
     program: [process.execPath, process.argv[1]!],
-    peers: flags.peers === undefined ? 3 : wholeNumber('--peers', flags.peers, 1, PEERS_MAX),
+    peers,
     trackerPort: wish(settings.get('tracker_port', flags.trackerPort)),
     port: wish(settings.get('peer_port', flags.port)),
     webPort: wish(settings.get('web_port', flags.webPort)),

@@ -333,7 +333,10 @@ export class Pool {
     for (const view of this.#tasks.values()) view.linkUp(sameHome);
     connection.serve(async (hash) => this.#shelf.get(hash));
     connection.onMessage = (message) => this.#handle(message, connection);
-    for (const view of this.#sent.values()) this.#sendSubmit(view, connection);
+    for (const view of this.#sent.values()) {
+      view.replays();
+      this.#sendSubmit(view, connection);
+    }
     for (const view of this.#tasks.values()) if (view.phase === 'accepted') this.#sendWatch(view);
     this.#questions.linkUp(connection);
     this.#pump();

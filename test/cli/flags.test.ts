@@ -102,6 +102,7 @@ describe('a process', () => {
 
   it('up takes three peers from the ports of the guide on', () => {
     expect(upOptions({ flags: {}, config: config() })).toMatchObject({ peers: 3, port: { port: 9000, typed: false }, webPort: { port: 5000 }, trackerPort: { port: 8888 } });
+    expect(() => upOptions({ flags: {}, config: config({ POTLUCK_NAME: 'me' }) })).toThrowError(expect.objectContaining({ code: 'config_invalid' }));
     expect(() => upOptions({ flags: { peers: '0' }, config: config() })).toThrowError(expect.objectContaining({ code: 'usage' }));
   });
 });
