@@ -7,7 +7,7 @@
  */
 import { connect as connectSocket } from 'node:net';
 import type { Command } from 'commander';
-import { loadConfig, type Config } from '../config.ts';
+import { loadConfig, type ClientOptions, type Config } from '../config.ts';
 import { PotluckError } from '../errors.ts';
 import type { ConnectOptions, Pool } from '../sdk/index.ts';
 import type { Terminal } from './terminal.ts';
@@ -56,7 +56,7 @@ function lazy<T>(make: () => T): () => T {
 }
 
 /** The peer that this command talks to. */
-export function addressOf({ config, flags }: Pick<Context<ClientFlags>, 'config' | 'flags'>): { host: string; port: number; homeFolder: string } {
+function addressOf({ config, flags }: Pick<Context<ClientFlags>, 'config' | 'flags'>): ClientOptions {
   const settings = config();
   return { host: settings.get('host', flags.host).value, port: settings.get('port', flags.port).value, homeFolder: settings.homeFolder };
 }
