@@ -5,7 +5,7 @@
  * waiting for the time of a retry. Entries of heaps that no longer fit this are skipped when they surface.
  */
 import { Heap } from '../lib/heap.ts';
-import type { Need } from '../wire/messages.ts';
+import type { MessageOf, Need } from '../wire/messages.ts';
 import { firstOf, type Line, lineKey } from './placement-state.ts';
 import type { Task } from './task-state.ts';
 
@@ -79,15 +79,12 @@ export class Waiting {
   }
 
   /** What the tracker is asked for: waiting tasks by need. Confidential ones never leave this peer. */
-  demand(): { need: Need; count: number }[] {
-    const byNeed = new Map<string, { need: Need; count: number }>();
+  demand(): MessageOf<'demand'>['waiting'] {
+    const waiting: MessageOf<'demand'>['waiting'] = [];
     for (const line of this.#lines.values()) {
       if (line.confidential) continue;
-      const key = lineKey(line.need, false, null);
-      const entry = byNeed.get(key);
-      if (entry === undefined) byNeed.set(key, { need: line.need, count: line.waiting });
-      else entry.count += line.waiting;
+      waiting.push({ need: line.need, count: line.waiting, ...(line.avoid === null ? {} : { avoid: line.avoid }) });
     }
-    return [...byNeed.values()].slice(0, 64);
+    return waiting.slice(0, 64);
   }
 }

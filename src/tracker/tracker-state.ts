@@ -33,6 +33,9 @@ export interface PoolNews {
   peer: PeerInfo;
 }
 
+/** Tasks of equal needs that wait at a home. */
+type Wanted = MessageOf<'demand'>['waiting'][number];
+
 interface Member {
   info: PeerInfo;
   /** Undefined while its link is closed. */
@@ -41,7 +44,7 @@ interface Member {
   /** Told to others since the last news. */
   dirty: boolean;
   machineKey: string;
-  waiting: { need: Need; count: number }[];
+  waiting: Wanted[];
   /** What it last waited for. */
   lastNeed: Need | undefined;
   demandAt: number;
@@ -258,7 +261,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       let least = open[0]!;
       for (const want of open) if (want.total < least.total) least = want;
       const [first] = least.unmet;
-      const runner = first === undefined ? undefined : this.#leastLoaded(first.need, reserved);
+      const runner = first === undefined ? undefined : this.#leastLoaded(first, reserved);
       if (first === undefined || runner === undefined) {
         least.unmet.shift();
         if (least.unmet.length === 0) open = open.filter((want) => want !== least);
@@ -269,27 +272,37 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       if ((first.count -= 1) <= 0) least.unmet.shift();
       if (least.unmet.length === 0) open = open.filter((want) => want !== least);
     }
-    const possible = ({ need }: { need: Need }) => [...this.members.values()].some(({ info }) => fits(info, need));
-    return hungry.filter((home) => this.#unmet(home).some(possible));
+    return hungry.filter((home) => this.#unmet(home).some(({ need }) => [...this.members.values()].some(({ info }) => fits(info, need))));
   }
 
   /** What a home waits for beyond the idle slots that it holds. */
-  #unmet(home: Member): { need: Need; count: number }[] {
+  #unmet(home: Member): Wanted[] {
     const open = home.waiting.map((entry) => ({ ...entry }));
     for (const [peer, { slots, used }] of home.allowed) {
       const info = this.members.get(peer)?.info;
-      if (slots <= used || info === undefined) continue;
-      const fitting = open.find(({ need, count }) => count > 0 && fits(info, need));
-      if (fitting !== undefined) fitting.count -= slots - used;
+      let idle = slots - used;
+      for (const wanted of open) {
+        if (idle <= 0 || info === undefined) break;
+        if (!this.#suits(info, wanted)) continue;
+        const served = Math.min(idle, wanted.count);
+        wanted.count -= served;
+        idle -= served;
+      }
     }
     return open.filter(({ count }) => count > 0);
   }
 
-  #leastLoaded(need: Need, reserved: ReadonlyMap<string, number>): Member | undefined {
+  /** Whether such tasks would be sent there: a runner to avoid only if it is the only one that fits. */
+  #suits(info: PeerInfo, { need, avoid }: Wanted): boolean {
+    if (!fits(info, need)) return false;
+    return info.peer !== avoid || ![...this.members.values()].some((other) => other.info.peer !== avoid && fits(other.info, need));
+  }
+
+  #leastLoaded(wanted: Wanted, reserved: ReadonlyMap<string, number>): Member | undefined {
     let best: Member | undefined;
     let bestKey: readonly [number, number] = [Infinity, Infinity];
     for (const member of this.members.values()) {
-      if (!fits(member.info, need) || this.#free(member, reserved) <= 0) continue;
+      if (!this.#suits(member.info, wanted) || this.#free(member, reserved) <= 0) continue;
       const key = this.#orderKey(member, reserved);
       if (key[0] < bestKey[0] || (key[0] === bestKey[0] && key[1] < bestKey[1])) {
         best = member;
@@ -345,30 +358,36 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   #recall(starving: readonly Member[], changed: Map<Member, Set<string>>): void {
     const homes = [...this.members.values()].filter((home) => total(home) > 0 || starving.includes(home));
     if (homes.length < 2) return;
-    const capacity = [...this.members.values()].reduce((sum, { info }) => sum + (info.state === 'up' ? info.slots : 0), 0);
+    const capacity = sum([...this.members.values()].map(({ info }) => (info.state === 'up' ? info.slots : 0)));
     // Of its idle slots a home wants only what it has tasks for.
-    const wanted = homes.map((home) => used(home) + home.waiting.reduce((sum, { count }) => sum + count, 0));
+    const wanted = homes.map((home) => used(home) + sum(home.waiting.map(({ count }) => count)));
     const shares = fairShares(capacity, wanted);
     let lacking = 0;
     homes.forEach((home, at) => {
-      if (starving.includes(home)) lacking += Math.max(0, Math.max(1, Math.floor(shares[at]!)) - total(home));
-      for (const { slots, holding } of home.allowed.values()) lacking -= Math.max(0, holding - slots);
+      const served = wanted[at]! - sum(this.#unmet(home).map(({ count }) => count));
+      if (starving.includes(home)) lacking += Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served);
     });
-    homes.forEach((home, at) => {
-      lacking -= this.#takeFrom(home, Math.min(lacking, total(home) - Math.ceil(shares[at]!)), starving, changed);
-    });
+    const recalled = homes.flatMap((home) => [...home.allowed.values()]);
+    const take = (idleOnly: boolean) =>
+      homes.forEach((home, at) => {
+        lacking -= this.#takeFrom(home, Math.min(lacking, total(home) - Math.ceil(shares[at]!)), starving, changed, idleOnly);
+      });
+    // Idle slots come back at once, busy ones when they do: those recalled before make up for none of these.
+    lacking -= sum(recalled.map(({ slots, holding, used }) => Math.max(0, holding - Math.max(slots, used))));
+    take(true);
+    lacking -= sum(recalled.map(({ slots, holding, used }) => Math.max(0, Math.min(holding, used) - slots)));
+    take(false);
     if (lacking > 0) this.#takeTurns(homes, lacking, starving, changed);
   }
 
   /** @returns how many slots were recalled */
-  #takeFrom(home: Member, count: number, starving: readonly Member[], changed: Map<Member, Set<string>>): number {
+  #takeFrom(home: Member, count: number, starving: readonly Member[], changed: Map<Member, Set<string>>, idleOnly = false): number {
     let left = count;
-    const idle = ([, { slots, used }]: [string, Allowance]) => slots - used;
-    for (const [peer, allowance] of [...home.allowed].sort((a, b) => idle(b) - idle(a))) {
+    for (const [peer, allowance] of [...home.allowed].toSorted(([, a], [, b]) => idle(b) - idle(a))) {
       if (left <= 0) break;
       const info = this.members.get(peer)?.info;
-      if (info === undefined || !starving.some((other) => other !== home && other.waiting.some(({ need }) => fits(info, need)))) continue;
-      const taken = Math.min(left, allowance.slots);
+      if (info === undefined || !starving.some((other) => other !== home && other.waiting.some((wanted) => this.#suits(info, wanted)))) continue;
+      const taken = Math.min(left, idleOnly ? idle(allowance) : allowance.slots);
       if (taken <= 0) continue;
       allowance.holding = Math.max(allowance.holding, allowance.slots);
       allowance.slots -= taken;
@@ -442,10 +461,14 @@ const fits = (info: PeerInfo, need: Need): boolean =>
   info.state === 'up' && info.languages[need.language] !== undefined && (need.memoryMb ?? 0) <= info.memoryMb;
 
 /** Slots a home may use now. */
-const total = (home: Member): number => [...home.allowed.values()].reduce((sum, { slots }) => sum + slots, 0);
+const total = (home: Member): number => sum([...home.allowed.values()].map(({ slots }) => slots));
+
+const idle = ({ slots, used }: Allowance): number => slots - used;
 
 /** Of those, what runs something. */
-const used = (home: Member): number => [...home.allowed.values()].reduce((sum, { slots, used }) => sum + Math.min(slots, used), 0);
+const used = (home: Member): number => sum([...home.allowed.values()].map(({ slots, used }) => Math.min(slots, used)));
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((one, two) => one + two, 0);
 
 function note(changed: Map<Member, Set<string>>, home: Member, peer: string): void {
   changed.set(home, (changed.get(home) ?? new Set()).add(peer));

@@ -9,7 +9,7 @@
  * 2. A field added later is optional, so that peers one minor version apart understand each other.
  * 3. Times are milliseconds; `wall` in a name means the wall clock, which is only ever shown.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { limits } from '../limits.ts';
 
 // --- parts ---------------------------------------------------------------------------------
@@ -230,7 +230,8 @@ export const messageSchemas = {
   demand: z.object({
     /** The last grant that this home has seen: what it holds does not yet say anything of later ones. */
     seen: count,
-    waiting: z.array(z.object({ need: needSchema, count })).max(64),
+    /** `avoid`: the runner that had such tasks last; another goes first, if one fits. */
+    waiting: z.array(z.object({ need: needSchema, count, avoid: peerNameSchema.optional() })).max(64),
     held: z.array(z.object({ peer: peerNameSchema, slots: count, used: count })).max(limits.slotsMax),
   }),
 
