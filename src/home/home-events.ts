@@ -36,7 +36,8 @@ export type HomeEvent =
   | { type: 'turned_away'; peer: string; ref: AttemptRef; reason: MessageOf<'turned_away'>['reason']; detail: string | undefined }
   | { type: 'attempt_output'; peer: string; ref: AttemptRef; stream: 'stdout' | 'stderr'; data: Uint8Array }
   | { type: 'attempt_ended'; peer: string; end: MessageOf<'attempt_ended'> }
-  | { type: 'commit_failed'; durable: number; problem: Problem }
+  /** `lost`: what waited for that commit and was not told. */
+  | { type: 'commit_failed'; durable: number; problem: Problem; lost?: readonly HomeAfter[] }
   | { type: 'draining' };
 
 export type HomeSend =

@@ -64,11 +64,15 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #uses = 0;
   #grantSeen = 0;
   #demandDirty = false;
+  /** What it holds is used by more or fewer attempts than the tracker was told. */
+  #usesChanged = false;
   #demandAt = -Infinity;
   #demanded = 0;
   #holdsNothing = true;
   #followAt = 0;
   #storeProblem: Problem | undefined;
+  /** Once the disk has failed: the last record that it kept. */
+  #durable = 0;
   #now: Now = { ms: 0, wall: 0 };
   #out: HomeDecision = { send: [], journal: [], after: [], wakeAt: undefined };
 
@@ -86,6 +90,10 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   decide(event: HomeEvent, now: Now): HomeDecision {
     this.#now = now;
     this.#out = { send: [], journal: [], after: [], wakeAt: undefined };
+    if (this.#storeProblem !== undefined) {
+      this.#handleWithoutDisk(event, this.#storeProblem);
+      return this.#out;
+    }
     this.#handle(event);
     this.#place();
     this.#demand();
@@ -137,7 +145,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       case 'attempt_ended':
         return this.#attemptEnded(event.peer, event.end);
       case 'commit_failed':
-        return this.#commitFailed(event.durable, event.problem);
+        return this.#commitFailed(event);
       case 'draining':
         this.draining = true;
     }
@@ -424,6 +432,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   /** The attempt no longer occupies its runner. */
   #release(runner: Runner, key: string): void {
     if (!runner.attempts.delete(key)) return;
+    this.#usesChanged = true;
     runner.usedAt = this.#now.ms;
     this.#giveBackRecalled(runner);
   }
@@ -668,6 +677,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const ahead = receipt.decided === 'ahead';
     this.#record({ kind: 'assigned', id: task.id, attempt, key, peer: runner.peer, receipt, at: this.#now.ms, wall: this.#now.wall });
     runner.attempts.set(key, task.id);
+    this.#usesChanged = true;
     runner.lastUsed = this.#uses += 1;
     runner.usedAt = this.#now.ms;
     const { program, language, function: name, args, kwargs, options, submitter } = task.accepted;
@@ -757,25 +767,23 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       .map((runner) => ({ peer: runner.peer, slots: runner.holding, used: this.#usedSlots(runner) }));
     const waiting = this.waiting.demand();
     this.#demandDirty = false;
+    this.#usesChanged = false;
     this.#demandAt = this.#now.ms;
     this.#demanded = this.waiting.count;
     this.#holdsNothing = held.length === 0;
     this.#out.send.push({ to: 'tracker', message: { kind: 'demand', seen: this.#grantSeen, waiting, held } });
   }
 
-  /** Idle slots that nothing which waits here may use (it avoids them, or they turn it away) count as used, or the tracker would wait for them. */
+  /** Idle slots of a runner that turns tasks away count as used, or the tracker would wait for them to be. */
   #usedSlots(runner: Runner): number {
-    const used = Math.min(runner.holding, runner.attempts.size);
-    const lines = [...this.waiting.lines()].filter(({ confidential }) => !confidential);
-    const usable = lines.length === 0 || lines.some(({ need, avoid }) => avoid !== runner.peer && runner.info !== undefined && misfit(runner.info, need) === undefined);
-    return usable && runner.blockedUntil <= this.#now.ms ? used : runner.holding;
+    return runner.blockedUntil > this.#now.ms ? runner.holding : Math.min(runner.holding, runner.attempts.size);
   }
 
   #demandDue(): number {
     const { count } = this.waiting;
     if (this.#demandDirty || (count !== this.#demanded && (count === 0 || count > this.#demanded))) return this.#demandAt + demandGapMs;
     if (count === 0 && this.#holdsNothing) return Infinity;
-    return this.#demandAt + (count === this.#demanded ? limits.demandRenewMs : 10 * demandGapMs);
+    return this.#demandAt + (count === this.#demanded && !this.#usesChanged ? limits.demandRenewMs : 10 * demandGapMs);
   }
 
   #wakeAt(): number {
@@ -796,15 +804,37 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   // --- the disk ----------------------------------------------------------------------------
 
   /** What was not on disk is refused; the shell then starts a new state from the journal. */
-  #commitFailed(durable: number, problem: Problem): void {
+  #commitFailed({ durable, problem, lost = [] }: Extract<HomeEvent, { type: 'commit_failed' }>): void {
     this.#storeProblem = problem;
+    this.#durable = durable;
+    const mayHaveRun = { ...problem, message: `${problem.message}; the task may have run` };
     for (const task of this.tasks.values()) {
       if (task.seq <= durable) continue;
       this.#kill(task, 'refused');
-      const sent = currentAttempt(task) !== undefined;
-      const error = sent ? { ...problem, message: `${problem.message}; the task may have run` } : problem;
+      const error = currentAttempt(task) === undefined ? problem : mayHaveRun;
       for (const client of this.#watchers.take(task.id)) this.#refuse(client, task.id, error);
     }
+    for (const effect of lost) {
+      // It was over before the disk had it.
+      if (effect.to === 'accepted' && !this.tasks.has(effect.id)) this.#refuse(effect.client, effect.id, mayHaveRun);
+      else if (effect.to === 'lookup' || (effect.to === 'client' && effect.message.kind === 'refused')) this.#out.after.push(effect);
+    }
+  }
+
+  /**
+   * Nothing can be recorded, so nothing begins and nothing ends. What is left out here is said again on
+   * the new links with which the next state starts.
+   */
+  #handleWithoutDisk(event: HomeEvent, problem: Problem): void {
+    if (event.type === 'client_gone') this.#watchers.gone(event.client);
+    if (event.type !== 'submitted') return;
+    const { client, submission } = event;
+    const task = this.tasks.get(submission.id);
+    // One that has ended was accepted once: it is not refused now.
+    if (this.recent.has(submission.id) || event.prior !== undefined) return;
+    const isKept = task !== undefined && task.seq <= this.#durable && task.accepted.digest === submission.digest;
+    if (isKept) this.#out.after.push({ to: 'accepted', client, id: submission.id });
+    else this.#refuse(client, submission.id, problem);
   }
 }
 

@@ -15,11 +15,13 @@ import { StoreLock } from '../store/lock.ts';
 import { Log } from '../store/log.ts';
 import { realFiles } from '../store/real-files.ts';
 import { HistoryUnavailable, JournalFailed } from '../store/store-errors.ts';
-import { decodeRecord, decodeStory, encodeRecord, encodeStory } from './record-codec.ts';
+import { decodeGroup, decodeStory, encodeGroup, encodeStory } from './record-codec.ts';
 import type { HomeRecord, Story } from './records.ts';
 
 /** A disk with less room than this is full to a journal. */
 const probeBytes = 1024 * 1024;
+/** Records in one record of the log: with the largest inline values still below its limit. */
+const groupMax = 64;
 const historyGapMs = 1_000;
 /** Fewer than the index takes at once. */
 const gatheredMax = 10_000;
@@ -50,7 +52,10 @@ export class HomeStore {
   #offering = false;
   readonly #gathered: { story: Story; seq: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** Numbers of home records, which the log keeps in groups. */
+  #appended = 0;
   #durable = 0;
+  #pending: HomeRecord[] = [];
 
   constructor(options: HomeStoreOptions) {
     this.#o = options;
@@ -59,9 +64,17 @@ export class HomeStore {
     this.index = new HistoryIndex({ path: join(options.folder, 'history.db'), worker: options.indexWorker });
   }
 
-  /** Throws StoreInUse, JournalDamaged, JournalTooNew. */
-  async open(replay: (record: HomeRecord, seq: number) => Story | undefined): Promise<Reopened> {
+  /** Takes the store for this process. Throws StoreInUse. */
+  lock(): void {
     this.#lock.acquire();
+  }
+
+  unlock(): void {
+    this.#lock.release();
+  }
+
+  /** Throws JournalDamaged, JournalTooNew. The store is locked. */
+  async open(replay: (record: HomeRecord, seq: number) => Story | undefined): Promise<Reopened> {
     await this.blobs.start();
     const opened = await this.index.start();
     this.#indexed = opened.appliedSeq;
@@ -73,25 +86,38 @@ export class HomeStore {
     const log = new Log(realFiles, { directory: join(this.#o.folder, 'journal') });
     let lastAtMs = 0;
     let lastSeq = 0;
-    const report = await log.open((bytes, seq) => {
-      const record = decodeRecord(bytes);
-      lastAtMs = Math.max(lastAtMs, record.at);
-      lastSeq = seq;
-      const story = relive(record, seq);
-      if (story === undefined) return;
-      this.endedIds.add(story.accepted.id);
-      if (seq > this.#indexed) this.addToHistory(story, seq);
-    });
+    const report = await log.open((bytes) =>
+      decodeGroup(bytes, (record, seq) => {
+        lastAtMs = Math.max(lastAtMs, record.at);
+        lastSeq = seq;
+        const story = relive(record, seq);
+        if (story === undefined) return;
+        this.endedIds.add(story.accepted.id);
+        if (seq > this.#indexed) this.addToHistory(story, seq);
+      }),
+    );
+    this.#appended = lastSeq;
+    this.#durable = lastSeq;
+    this.#pending = [];
     this.#log = log;
     return { lastAtMs, lastSeq, cutBytes: report.cutBytes };
   }
 
+  /** Buffers the record and returns its number; what one flush takes is encoded together. */
   append(record: HomeRecord): number {
-    return this.#opened.append(encodeRecord(record));
+    this.#pending.push(record);
+    return (this.#appended += 1);
   }
 
-  flush(): Promise<number> {
-    return this.#opened.flush();
+  async flush(): Promise<number> {
+    const records = this.#pending;
+    const last = this.#appended;
+    const first = last - records.length + 1;
+    this.#pending = [];
+    for (let at = 0; at < records.length; at += groupMax) this.#opened.append(encodeGroup(records.slice(at, at + groupMax), first + at));
+    await this.#opened.flush();
+    this.#durable = last;
+    return last;
   }
 
   /** Whether the disk takes a write of some size again; nothing of it stays. */
@@ -110,7 +136,7 @@ export class HomeStore {
   }
 
   get durableSeq(): number {
-    return this.#log?.durableSeq ?? this.#durable;
+    return this.#durable;
   }
 
   /**
@@ -171,7 +197,6 @@ export class HomeStore {
   /** After a failed flush: the handle is never flushed again. */
   async abandonLog(): Promise<void> {
     const log = this.#log;
-    this.#durable = log?.durableSeq ?? this.#durable;
     this.#log = undefined;
     await log?.close();
   }

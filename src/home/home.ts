@@ -89,7 +89,7 @@ export class Home {
       clock: this.#clock,
       recorder: this.store,
       tick: { type: 'tick' },
-      commitFailed: (error) => this.#commitFailed(driver, error),
+      commitFailed: (error, lost) => this.#commitFailed(driver, error, lost),
       send: (effect) => this.#send(effect),
       release: (effect) => this.#release(effect),
       broken: this.#o.broken,
@@ -289,11 +289,11 @@ export class Home {
 
   // --- a failed disk -----------------------------------------------------------------------
 
-  #commitFailed(driver: Core['driver'], error: unknown): HomeEvent {
+  #commitFailed(driver: Core['driver'], error: unknown, lost: readonly HomeAfter[]): HomeEvent {
     const problem: Problem = error instanceof PotluckError ? error.toProblem() : { code: 'store_failed', message: String(error) };
     this.#o.log(`the journal failed: ${problem.message}`);
     void this.#recover(driver).catch(this.#o.broken);
-    return { type: 'commit_failed', durable: this.store.durableSeq, problem };
+    return { type: 'commit_failed', durable: this.store.durableSeq, problem, lost };
   }
 
   async #recover(failed: Core['driver']): Promise<void> {

@@ -1,14 +1,20 @@
 /**
- * Records and stories as bytes: MessagePack arrays, one position per field.
+ * Records and stories as bytes: positions instead of names, because they are written for every task.
  *
- * Written for every task several times, so without names of fields. Invariant: a position never changes
- * its meaning; a new field goes to the end, and a reader takes a missing one for its default.
+ * All records of one flush form groups, one record of the log each: [number of the first, count], then
+ * per record its kind and its fields, where a field equal to that of the last record of the same kind in the
+ * group takes one byte. Invariant: a position never changes its meaning; a new field goes to the end, with
+ * a new kind number, so that a reader knows how many there are.
  */
 import { Reader, Writer } from '../wire/msgpack.ts';
 import type { Problem, Receipt, TaskOptions, Value } from '../wire/messages.ts';
 import { type AttemptStory, type HomeRecord, type Kept, recordSchema, type RecordOf, type Story } from './records.ts';
 
 const kinds = { accepted: 1, assigned: 2, requeued: 3, ended: 4 } as const;
+/** Fields of each kind, the kind itself included. */
+const widths = [undefined, 12, 8, 6, 12] as const;
+
+type Fields = readonly unknown[];
 
 const writer = new Writer();
 const reader = new Reader();
@@ -23,6 +29,13 @@ function toBytes(fields: readonly unknown[]): Buffer {
 const orNull = <T>(value: T | undefined): T | null => value ?? null;
 
 const receiptFields = (receipt: Receipt) => [receipt.peer, receipt.decided, receipt.candidates.flatMap(({ peer, load, cpu_load }) => [peer, load, cpu_load]), orNull(receipt.passed_over)];
+/** The same receipt gives the same array, so that it is written once per group. */
+let lastReceipt: { receipt: Receipt; fields: unknown[] } | undefined;
+function receiptFieldsOf(receipt: Receipt): unknown[] {
+  if (lastReceipt?.receipt !== receipt) lastReceipt = { receipt, fields: receiptFields(receipt) };
+  return lastReceipt.fields;
+}
+
 const keptFields = (kept: Kept | undefined) => (kept === undefined ? null : [kept.head, kept.tail, kept.dropped]);
 
 function fieldsOf(record: HomeRecord): unknown[] {
@@ -32,7 +45,7 @@ function fieldsOf(record: HomeRecord): unknown[] {
       return [kinds.accepted, id, program, language, record.function, args, orNull(kwargs), options, digest, submitter, at, wall];
     }
     case 'assigned':
-      return [kinds.assigned, record.id, record.attempt, record.key, record.peer, receiptFields(record.receipt), record.at, record.wall];
+      return [kinds.assigned, record.id, record.attempt, record.key, record.peer, receiptFieldsOf(record.receipt), record.at, record.wall];
     case 'requeued':
       return [kinds.requeued, record.id, record.why, record.reason, record.at, record.wall];
     case 'ended': {
@@ -42,10 +55,46 @@ function fieldsOf(record: HomeRecord): unknown[] {
   }
 }
 
-/** The bytes are lent until the next call: the log copies them. */
-export const encodeRecord = (record: HomeRecord): Buffer => toBytes(fieldsOf(record));
+/** The bytes are lent until the next call: the log copies them. `firstSeq`: number of the first record. */
+export function encodeGroup(records: readonly HomeRecord[], firstSeq: number): Buffer {
+  writer.length = 0;
+  writer.number(firstSeq);
+  writer.number(records.length);
+  const before: Fields[] = [];
+  for (const record of records) {
+    const fields = fieldsOf(record);
+    const kind = fields[0] as number;
+    const last = before[kind];
+    writer.byte(kind);
+    for (let at = 1; at < fields.length; at += 1) {
+      const value = fields[at];
+      if (last !== undefined && value === last[at] && value !== null) writer.same();
+      else writer.value(value);
+    }
+    before[kind] = fields;
+  }
+  return writer.bytes.subarray(0, writer.length);
+}
 
-type Fields = readonly unknown[];
+/** Calls back each record of a group with its number. Throws when the bytes are no group of this version. */
+export function decodeGroup(bytes: Uint8Array, each: (record: HomeRecord, seq: number) => void): void {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  reader.open(buffer, 0, buffer.length);
+  const [firstSeq, count] = [reader.value(0), reader.value(0)] as [number, number];
+  const before: unknown[][] = [];
+  for (let at = 0; at < count; at += 1) {
+    const kind = reader.value(0) as number;
+    const width = widths[kind];
+    if (width === undefined) throw new TypeError(`a record of kind ${kind}`);
+    const last = before[kind];
+    const fields: unknown[] = [kind];
+    for (let field = 1; field < width; field += 1) fields.push(last === undefined ? reader.value(0) : reader.valueOr(last[field]));
+    before[kind] = fields;
+    each(recordSchema.parse(recordFrom(fields)), firstSeq + at);
+  }
+  if (!reader.isAtEnd) throw new TypeError('bytes after the last record of a group');
+}
+
 
 function receiptFrom(fields: unknown): Receipt {
   const [peer, decided, flat, passedOver] = fields as [string, Receipt['decided'], (string | number)[], Record<string, number> | null];
@@ -84,12 +133,6 @@ function recordFrom(fields: Fields): unknown {
     default:
       throw new TypeError(`a record of kind ${String(kind)}`);
   }
-}
-
-/** Throws when the bytes are not a record of this version: the journal's own checks passed, so it is a fault of ours. */
-export function decodeRecord(bytes: Uint8Array): HomeRecord {
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return recordSchema.parse(recordFrom(reader.read(buffer, 0, buffer.length) as Fields));
 }
 
 export function encodeStory({ accepted, attempts, receipt, queuedMs, ended }: Story): Buffer {

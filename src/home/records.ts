@@ -5,7 +5,7 @@
  * Invariant: a story is made by records alone (task-state.ts `apply`), so replaying the journal gives the
  * same stories as living through them.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { type OutcomeState, optionsSchema, outcomes, problemSchema, receiptSchema, languageSchema, valueSchema } from '../wire/messages.ts';
 
 const number = z.number();

@@ -13,7 +13,7 @@ import { createPublicKey } from 'node:crypto';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { causeText, PotluckError } from '../errors.ts';
 import { keyIdOf, type LinkIdentity } from '../wire/key-id.ts';
 import { hashSchema } from '../wire/messages.ts';

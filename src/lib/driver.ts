@@ -40,7 +40,8 @@ export interface DriverOptions<Event, Send, Entry, After> {
   recorder: Recorder<Entry> | undefined;
   tick: Event;
   committed?: (seq: number) => Event | undefined;
-  commitFailed?: (error: unknown) => Event;
+  /** `lost`: the effects that waited for the commit and will not be released. */
+  commitFailed?: (error: unknown, lost: readonly After[]) => Event;
   send: (effect: Send) => void;
   release: (effect: After) => void;
   /** A decider that throws is a bug; the process must not go on as if nothing were. */
@@ -128,9 +129,9 @@ export class Driver<Event, Send, Entry, After> {
     } catch (error) {
       this.#failed = true;
       this.#flushing = false;
-      this.#held.length = 0;
+      const lost = this.#held.splice(0).map(({ effect }) => effect);
       if (this.#o.commitFailed === undefined) throw error;
-      this.dispatch(this.#o.commitFailed(error));
+      this.dispatch(this.#o.commitFailed(error, lost));
       return;
     }
     this.#flushing = false;

@@ -2,8 +2,9 @@
  * A peer's process: one home and one runner, joined by a link in memory, and a port for everybody else.
  *
  * Order of the start: the port first (one that was typed and is taken must be found before the store is
- * opened), then interpreters and workers, then the store (which may take up running work), then the
- * tracker (which sends work), then the page. The stop goes the other way round.
+ * opened), then the lock of the store (only its holder may end what an earlier process left running), then
+ * the workers, then the home (which may take up work at once), then the tracker (which sends more), then the
+ * page. The stop goes the other way round.
  */
 import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
@@ -128,21 +129,24 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   });
 
   const own: PeerInfo = { ...self, key: identity.keyId, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
+  const undo: (() => unknown)[] = [() => listener.close(), () => page?.close()];
   try {
+    home.store.lock();
+    await workers.start();
+    undo.push(() => workers.stop());
+    runner.start();
+    undo.push(() => runner.stop());
     await home.start(own);
   } catch (error) {
-    await listener.close();
-    await page?.close();
+    for (const step of undo.toReversed()) await step();
     throw error;
   }
-  await workers.start();
-  runner.start();
   if (interpreters.some(({ language }) => language === 'python')) runner.warm('python', identity.keyId);
   incoming.take = (connection) =>
     whenGreeted(connection, (hello) => {
       if (hello.as === 'client') home.accept(connection);
       else if (hello.as === 'home') runner.accept(connection, hello.name);
-      else connection.close({ code: 'usage', message: `this is a peer; a ${hello.as} does not talk to it`, hint: 'the tracker is by default on port 8888' });
+      else connection.close({ code: 'tracker_unreachable', message: `this is a peer; a ${hello.as} does not talk to it`, hint: 'the tracker is by default on port 8888' });
     });
   for (const connection of early.splice(0)) incoming.take(connection);
   tracker.start();

@@ -58,7 +58,7 @@ export class Tracker {
 
   accept(connection: Connection, hello: MessageOf<'hello'>): void {
     if (hello.as !== 'peer' || hello.self === undefined) {
-      connection.close({ code: 'usage', message: `this is a tracker; a ${hello.as} talks to a peer`, hint: 'use the port of a peer, by default 9000' });
+      connection.close({ code: 'peer_unreachable', message: `this is a tracker; a ${hello.as} talks to a peer`, hint: 'use the port of a peer, by default 9000' });
       return;
     }
     const link = (this.#linkCount += 1);

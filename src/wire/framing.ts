@@ -1,6 +1,6 @@
 /**
  * Messages to bytes and back: a frame is a 4-byte big-endian length and a body, the MessagePack of
- * [protocol version, kind, fields].
+ * [protocol version, kind, fields], or of several messages of one kind as rows (FrameWriter).
  *
  * Owns: the frame and its limits. The values inside are read and written by msgpack.ts, their shapes
  * are in messages.ts, the sockets in tls-connection.ts.
@@ -11,6 +11,7 @@
  * 3. A kind that only a newer version knows is counted and skipped. Everything else that is not a
  *    message throws, and the decoder is of no further use.
  */
+import type { z } from 'zod';
 import { limits } from '../limits.ts';
 import { wireCounters } from './counters.ts';
 import { messageSchemas, type Message, type MessageKind } from './messages.ts';
@@ -57,6 +58,112 @@ export function encode(message: Message, version: number = protocolVersion): Buf
   const writer = new Writer();
   encodeInto(writer, message, version);
   return writer.take();
+}
+
+/** Rows join a frame until it has this size: a frame is decoded in one go, and others wait for it. */
+const BATCH_BYTES = 32 * 1024;
+const COUNT_BYTES = 5;
+/** A row can be as small as a byte per field, so rows are counted, too. */
+const ROWS_MAX = 4096;
+
+/**
+ * The frames of one write. Messages of one kind that follow each other share a frame: the names of their
+ * fields are written once, and a value that equals the one before costs one byte.
+ *
+ *     [version, kind, keys, count] value … value      (4 elements, then count × keys values)
+ */
+export class FrameWriter {
+  readonly #writer = new Writer();
+  /** The last message, and where its frame begins; a frame of rows has a count. */
+  #last: Message | undefined;
+  #start = 0;
+  #countAt = 0;
+  #count = 0;
+
+  get length(): number {
+    return this.#writer.length;
+  }
+
+  /** Throws OversizedMessage and then has written nothing. */
+  add(message: Message): void {
+    const last = this.#last;
+    if (last !== undefined && sameFields(last, message)) {
+      if (this.#count > 0 ? this.#addRow(message, last) : this.#beginRows(message)) return;
+    }
+    this.#start = this.#writer.length;
+    encodeInto(this.#writer, message);
+    this.#last = message;
+    this.#count = 0;
+  }
+
+  take(): Buffer {
+    this.#last = undefined;
+    this.#count = 0;
+    return this.#writer.take();
+  }
+
+  #beginRows(message: Message): boolean {
+    const writer = this.#writer;
+    const start = writer.length;
+    writer.room(HEADER);
+    writer.length += HEADER;
+    writer.byte(0x94);
+    writer.number(protocolVersion);
+    writer.string(message.kind);
+    const keys = keysOf(message);
+    writer.array(keys);
+    this.#countAt = writer.length;
+    writer.room(COUNT_BYTES);
+    writer.length += COUNT_BYTES;
+    for (const key of keys) writer.value(fieldOf(message, key));
+    return this.#close(start, start, message, 1);
+  }
+
+  #addRow(message: Message, last: Message): boolean {
+    const writer = this.#writer;
+    const end = writer.length;
+    if (end - this.#start > BATCH_BYTES || this.#count >= ROWS_MAX) return false;
+    for (const key in message) {
+      const value = fieldOf(message, key);
+      if (key === 'kind' || value === undefined) continue;
+      if (value === fieldOf(last, key)) writer.same();
+      else writer.value(value);
+    }
+    return this.#close(this.#start, end, message, this.#count + 1);
+  }
+
+  /** Writes size and count; takes the row back if the frame became too large. */
+  #close(start: number, before: number, message: Message, count: number): boolean {
+    const writer = this.#writer;
+    const size = writer.length - start - HEADER;
+    if (size > limits.frameBytesMax) {
+      writer.length = before;
+      return false;
+    }
+    writer.bytes.writeUInt32BE(size, start);
+    writer.bytes[this.#countAt] = 0xce;
+    writer.bytes.writeUInt32BE(count, this.#countAt + 1);
+    this.#start = start;
+    this.#count = count;
+    this.#last = message;
+    return true;
+  }
+}
+
+const fieldOf = (message: Message, key: string): unknown => (message as unknown as Record<string, unknown>)[key];
+const keysOf = (message: Message): string[] => Object.keys(message).filter((key) => key !== 'kind' && fieldOf(message, key) !== undefined);
+
+/** Whether both have the same kind and the same fields in the same order. */
+function sameFields(one: Message, other: Message): boolean {
+  if (one.kind !== other.kind) return false;
+  const keys = keysOf(one);
+  let at = 0;
+  for (const key in other) {
+    if (key === 'kind' || fieldOf(other, key) === undefined) continue;
+    if (keys[at] !== key) return false;
+    at += 1;
+  }
+  return at === keys.length;
 }
 
 /** Makes messages of the bytes of one link, however they are cut. */
@@ -123,9 +230,37 @@ export class Decoder {
   }
 
   #decode(bytes: Buffer, start: number, end: number, deliver: (message: Message) => void): void {
+    if (bytes[start] === 0x94) {
+      this.#decodeRows(bytes, start, end, deliver);
+      return;
+    }
     const message = toMessage(this.#read(bytes, start, end));
     if (message === undefined) wireCounters.unknownKinds++;
     else deliver(message);
+  }
+
+  /** The first row is checked as a whole; of the others, what differs from the row before. */
+  #decodeRows(bytes: Buffer, start: number, end: number, deliver: (message: Message) => void): void {
+    const rows: Message[] = [];
+    try {
+      const reader = this.#reader;
+      reader.open(bytes, start + 1, end);
+      const kind = checkedKind(reader.value(0), reader.value(0));
+      const keys = checkedKeys(reader.value(0));
+      const count = reader.value(0);
+      if (typeof count !== 'number' || count < 1 || count > ROWS_MAX) throw new MalformedFrame('rows without a count, or too many');
+      if (kind === undefined) {
+        wireCounters.unknownKinds += count;
+        return;
+      }
+      const fields: Record<string, unknown> = {};
+      for (let row = 0; row < count; row += 1) rows.push(row === 0 ? firstRow(reader, kind, keys, fields) : nextRow(reader, kind, keys, fields, rows[row - 1]!));
+      if (!reader.isAtEnd) throw new MalformedFrame('bytes after the last row');
+    } catch (error) {
+      if (error instanceof MalformedData) throw new MalformedFrame(`rows that are not MessagePack: ${error.message}`, { cause: error });
+      throw error;
+    }
+    for (const message of rows) deliver(message);
   }
 
   #read(bytes: Buffer, start: number, end: number): unknown {
@@ -148,14 +283,48 @@ function checkedSize(size: number): number {
 function toMessage(body: unknown): Message | undefined {
   if (!Array.isArray(body) || body.length < 3) throw new MalformedFrame('a frame that is no [version, kind, fields]');
   const [version, kind, fields] = body as [unknown, unknown, unknown];
+  const known = checkedKind(version, kind);
+  return known === undefined ? undefined : toShape(known, fields);
+}
+
+/** The kind, if it is ours; undefined if only a newer version knows it. */
+function checkedKind(version: unknown, kind: unknown): MessageKind | undefined {
   if (typeof version !== 'number' || !Number.isInteger(version) || version < 0) throw new MalformedFrame('a frame without a version');
   if (!isCompatible(version)) throw versionGap(version);
   if (typeof kind !== 'string' || !kindPattern.test(kind)) throw new MalformedFrame('a frame without a kind');
-  if (!Object.hasOwn(messageSchemas, kind)) {
-    if (version > protocolVersion) return undefined;
-    throw new MalformedFrame(`a message of the unknown kind "${kind}"`);
+  if (Object.hasOwn(messageSchemas, kind)) return kind as MessageKind;
+  if (version > protocolVersion) return undefined;
+  throw new MalformedFrame(`a message of the unknown kind "${kind}"`);
+}
+
+const KEYS_MAX = 64;
+
+function checkedKeys(keys: unknown): string[] {
+  const good = Array.isArray(keys) && keys.length <= KEYS_MAX && new Set(keys).size === keys.length && keys.every((key) => typeof key === 'string' && /^[a-zA-Z][a-zA-Z_]{0,39}$/.test(key) && key !== 'kind' && !(key in Object.prototype));
+  if (!good) throw new MalformedFrame('rows without names of fields');
+  return keys as string[];
+}
+
+/** `fields` remembers what was read, for the rows that follow. */
+function firstRow(reader: Reader, kind: MessageKind, keys: readonly string[], fields: Record<string, unknown>): Message {
+  for (const key of keys) fields[key] = reader.value(0);
+  return toShape(kind, { ...fields });
+}
+
+function nextRow(reader: Reader, kind: MessageKind, keys: readonly string[], fields: Record<string, unknown>, before: Message): Message {
+  const message = { ...before } as unknown as Record<string, unknown>;
+  const { shape } = messageSchemas[kind] as unknown as { shape: Record<string, z.ZodType | undefined> };
+  for (const key of keys) {
+    const read = reader.valueOr(fields[key]);
+    if (read === fields[key]) continue;
+    fields[key] = read;
+    const schema = shape[key];
+    if (schema === undefined) continue;
+    const parsed = schema.safeParse(read);
+    if (!parsed.success) throw new MalformedFrame(`a message "${kind}" of the wrong shape at "${key}": ${parsed.error.issues[0]?.message ?? 'unknown'}`);
+    message[key] = parsed.data;
   }
-  return toShape(kind as MessageKind, fields);
+  return message as unknown as Message;
 }
 
 function toShape(kind: MessageKind, fields: unknown): Message {

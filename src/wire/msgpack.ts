@@ -23,7 +23,7 @@ export class MalformedData extends Error {
 // --- writing -------------------------------------------------------------------------------
 
 /** Strings up to this length are tried as ASCII, byte by byte: cheaper than a call out of JavaScript. */
-const SHORT_STRING = 64;
+const SHORT_STRING = 65;
 /** Small enough to come from Node's pool: most writes are a few hundred bytes. */
 const FIRST_BUFFER = 2 * 1024;
 
@@ -142,6 +142,11 @@ export class Writer {
     this.length += size;
   }
 
+  /** In the place of a value: the same as in the row before. MessagePack itself never uses this byte. */
+  same(): void {
+    this.byte(SAME);
+  }
+
   array(items: readonly unknown[]): void {
     if (items.length < 16) this.byte(0x90 | items.length);
     else if (items.length <= 0xffff) this.sized(0xdc, items.length, 2);
@@ -166,6 +171,9 @@ export class Writer {
     }
   }
 }
+
+/** Stands for "as in the row before" where rows are written one after another (framing.ts, record-codec.ts). */
+const SAME = 0xc1;
 
 // --- reading -------------------------------------------------------------------------------
 
@@ -194,6 +202,26 @@ export class Reader {
     } finally {
       this.bytes = empty;
     }
+  }
+
+  /** Begins to read values one by one; `isAtEnd` tells when there are no more. */
+  open(bytes: Buffer, start: number, end: number): void {
+    this.bytes = bytes;
+    this.at = start;
+    this.end = end;
+  }
+
+  get isAtEnd(): boolean {
+    return this.at === this.end;
+  }
+
+  /** The next value, or the one of the row before where it is the same. */
+  valueOr(before: unknown): unknown {
+    if (this.at < this.end && this.bytes[this.at] === SAME) {
+      this.at += 1;
+      return before;
+    }
+    return this.value(0);
   }
 
   value(depth: number): unknown {
@@ -284,8 +312,14 @@ export class Reader {
 
   binary(size: number): Uint8Array {
     const start = this.skip(size);
-    const copy = new Uint8Array(size);
-    copy.set(this.bytes.subarray(start, this.at));
+    if (size > SMALL) return Uint8Array.prototype.slice.call(this.bytes, start, this.at);
+    if (SLAB - slabAt < size) {
+      slab = new ArrayBuffer(SLAB);
+      slabAt = 0;
+    }
+    const copy = new Uint8Array(slab, slabAt, size);
+    slabAt += size;
+    for (let i = 0; i < size; i++) copy[i] = this.bytes[start + i]!;
     return copy;
   }
 
@@ -326,6 +360,12 @@ export class Reader {
     return text;
   }
 }
+
+/** Small values share slabs, because an allocation of its own costs each far more than its bytes. */
+const SLAB = 8 * 1024;
+const SMALL = 256;
+let slab = new ArrayBuffer(SLAB);
+let slabAt = 0;
 
 const empty = Buffer.alloc(0);
 

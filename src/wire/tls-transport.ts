@@ -7,9 +7,8 @@
 import type { TLSSocket } from 'node:tls';
 import type { Receiver, Transport } from './connection.ts';
 import { PotluckError } from '../errors.ts';
-import { Decoder, encodeInto, MalformedFrame } from './framing.ts';
+import { Decoder, FrameWriter, MalformedFrame } from './framing.ts';
 import type { Message } from './messages.ts';
-import { Writer } from './msgpack.ts';
 
 /** Frames are written at the end of the turn, or when this many bytes are together: a write larger than that gains nothing. */
 const WRITE_BYTES = 256 * 1024;
@@ -22,7 +21,7 @@ export class TlsTransport implements Transport {
   readonly #socket: TLSSocket;
   readonly #onFirstMessage: (() => void) | undefined;
   readonly #decoder = new Decoder();
-  readonly #writer = new Writer();
+  readonly #writer = new FrameWriter();
   #flushing = false;
   #heardMessage = false;
   #receiver: Receiver | undefined;
@@ -55,7 +54,7 @@ export class TlsTransport implements Transport {
   }
 
   send(message: Message): void {
-    encodeInto(this.#writer, message);
+    this.#writer.add(message);
     if (this.#writer.length >= WRITE_BYTES) this.#flush();
     else if (!this.#flushing) {
       this.#flushing = true;

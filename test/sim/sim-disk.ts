@@ -1,16 +1,22 @@
 /**
- * A disk with one journal on it: what was flushed is there after a crash, of the rest some first part.
- * Records are kept as the bytes that the real journal would get, so that a replay also proves their shape.
+ * A disk with one journal on it: what was flushed is there after a crash; what was being flushed may be.
+ * Records are kept as the bytes that the real journal gets, so that a replay also proves their shape.
  */
-import { decodeRecord, encodeRecord } from '../../src/home/record-codec.ts';
-import { type HomeRecord } from '../../src/home/records.ts';
+import { decodeGroup, encodeGroup } from '../../src/home/record-codec.ts';
+import type { HomeRecord } from '../../src/home/records.ts';
 import type { SimRecorder } from './sim-driver.ts';
 import type { Life, World } from './world.ts';
 
+interface Group {
+  bytes: Uint8Array;
+  lastSeq: number;
+}
+
 export class SimDisk {
   readonly #world: World;
-  readonly #records: Uint8Array[] = [];
-  #written: Uint8Array[] = [];
+  readonly #groups: Group[] = [];
+  #written: HomeRecord[] = [];
+  #flushing: Group | undefined;
   /** While full, flushes fail. */
   full = false;
 
@@ -18,42 +24,47 @@ export class SimDisk {
     this.#world = world;
   }
 
+  /** The number of the last record that is on disk. */
   get durable(): number {
-    return this.#records.length;
+    return this.#groups.at(-1)?.lastSeq ?? 0;
   }
 
   /** The journal as a process opens it; `life` is that process. */
   open(life: Life): SimRecorder<HomeRecord> {
     let shut = false;
+    let seq = this.durable;
     return {
       append: (record) => {
-        this.#written.push(Uint8Array.from(Uint8Array.from(encodeRecord(record))));
-        return this.#records.length + this.#written.length;
+        this.#written.push(record);
+        return (seq += 1);
       },
       flush: (flushed) => {
+        if (shut) throw new Error('a journal that failed was flushed again');
         const world = this.#world;
-        const count = this.#written.length;
+        const group = { bytes: Uint8Array.from(encodeGroup(this.#written, this.durable + 1)), lastSeq: seq };
+        this.#written = [];
+        this.#flushing = group;
         world.later(world.chance(0.03) ? world.between(5, 200) : world.between(0.2, 1), life, () => {
-          if (shut) throw new Error('a journal that failed was flushed again');
           if (this.full) {
             shut = true;
             return flushed({ error: new Error('no space left on the disk') });
           }
-          this.#records.push(...this.#written.splice(0, count));
-          flushed({ durable: this.#records.length });
+          this.#flushing = undefined;
+          this.#groups.push(group);
+          flushed({ durable: group.lastSeq });
         });
       },
     };
   }
 
-  /** The process is gone, or has given the handle up: of what was not flushed, a first part may be there. */
+  /** The process is gone, or has given the handle up. */
   lose(): void {
-    const survive = this.#world.prng.below(this.#written.length + 1);
-    this.#records.push(...this.#written.slice(0, survive));
+    if (this.#flushing !== undefined && this.#world.chance(0.5)) this.#groups.push(this.#flushing);
+    this.#flushing = undefined;
     this.#written = [];
   }
 
-  *replay(): Generator<{ record: HomeRecord; seq: number }> {
-    for (const [at, bytes] of this.#records.entries()) yield { record: decodeRecord(bytes), seq: at + 1 };
+  replay(relive: (record: HomeRecord, seq: number) => void): void {
+    for (const { bytes } of this.#groups) decodeGroup(bytes, relive);
   }
 }
