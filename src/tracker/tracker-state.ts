@@ -362,15 +362,15 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     // Of its idle slots a home wants only what it has tasks for.
     const wanted = homes.map((home) => used(home) + sum(home.waiting.map(({ count }) => count)));
     const shares = fairShares(capacity, wanted);
-    let lacking = 0;
-    homes.forEach((home, at) => {
-      const served = wanted[at]! - sum(this.#unmet(home).map(({ count }) => count));
-      if (starving.includes(home)) lacking += Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served);
-    });
+    /** Slots that run something for the home, or that something which waits there is about to use. */
+    const served = homes.map((home, at) => wanted[at]! - sum(this.#unmet(home).map(({ count }) => count)));
+    let lacking = sum(homes.map((home, at) => (starving.includes(home) ? Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served[at]!) : 0)));
     const recalled = homes.flatMap((home) => [...home.allowed.values()]);
     const take = (idleOnly: boolean) =>
       homes.forEach((home, at) => {
-        lacking -= this.#takeFrom(home, Math.min(lacking, total(home) - Math.ceil(shares[at]!)), starving, changed, idleOnly);
+        const above = total(home) - Math.ceil(shares[at]!);
+        const surplus = idleOnly ? Math.max(above, total(home) - served[at]!) : above;
+        lacking -= this.#takeFrom(home, Math.min(lacking, surplus), starving, changed, idleOnly);
       });
     // Idle slots come back at once, busy ones when they do: those recalled before make up for none of these.
     lacking -= sum(recalled.map(({ slots, holding, used }) => Math.max(0, holding - Math.max(slots, used))));
