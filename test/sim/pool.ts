@@ -4,6 +4,7 @@
  *
  * Owns: who there is, faults, checks of the whole. What single parts do: their own files here.
  */
+import { limits } from '../../src/limits.ts';
 import { Broken, Ledger } from './ledger.ts';
 import { Network } from './network.ts';
 import { SimClient } from './sim-client.ts';
@@ -16,6 +17,8 @@ import { World } from './world.ts';
 /** Nobody there: refused at once. No way there: silence until the dialler gives up. */
 const refusedMs = 1;
 const lookEveryMs = 20;
+/** Two leases, silence, and grants given back after that. */
+const restAfterMs = 45_000;
 /** With the tracker up, a task waits beside a free slot at most this long: demand, grant, link, attempt. */
 export const idleSlotMsMax = 250;
 
@@ -158,6 +161,11 @@ export class SimPool {
 
   /** Nothing is held any more by anybody: no slot, no grant, no result. */
   checkRest(): void {
+    this.world.run(this.world.ms + restAfterMs);
+    // A home that lost its unflushed memory does not ask for results it knows nothing of: they expire.
+    if (this.#keptResults() !== undefined) this.world.run(this.world.ms + limits.resultKeepMs + 1_000);
+    const kept = this.#keptResults();
+    if (kept !== undefined) throw new Broken(kept);
     for (const { name, home, runner } of this.peers.values()) {
       if (home === undefined || runner === undefined) continue;
       if (runner.state.running !== 0 || runner.state.attempts.size !== 0) throw new Broken(`the runner ${name} still has ${runner.state.attempts.size} attempts, ${runner.state.running} running`);
@@ -165,8 +173,14 @@ export class SimPool {
         if (other.attempts.size > 0) throw new Broken(`the home ${name} believes that ${other.attempts.size} attempts occupy ${other.peer}`);
         if (other.granted > 0 || other.holding > 0) throw new Broken(`the home ${name} keeps ${other.granted}/${other.holding} slots of ${other.peer}`);
       }
-      for (const of of this.peers.keys()) if (runner.state.heldFor(of).length > 0) throw new Broken(`the runner ${name} still keeps results of ${of}`);
     }
     for (const info of this.tracker.state?.peers() ?? []) if (info.granted > 0) throw new Broken(`the tracker counts ${info.granted} slots of ${info.peer} as granted`);
+  }
+
+  #keptResults(): string | undefined {
+    for (const { name, runner } of this.peers.values()) {
+      for (const home of this.peers.keys()) if ((runner?.state.heldFor(home).length ?? 0) > 0) return `the runner ${name} still keeps results of ${home}`;
+    }
+    return undefined;
   }
 }

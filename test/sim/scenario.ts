@@ -85,7 +85,6 @@ export function simulate(seed: number): SimPool {
   world.run(calmFromMs);
   pool.heal();
   pool.runToEnd(endWithinMs);
-  world.run(world.ms + 45_000);
   pool.checkRest();
   return pool;
 }

@@ -19,7 +19,7 @@ export interface SimDriverOptions<Event, Send, Entry, After> {
   clock: Clock;
   recorder: SimRecorder<Entry> | undefined;
   tick: Event;
-  commitFailed?: (error: unknown) => Event;
+  commitFailed?: (error: unknown, lost: readonly After[]) => Event;
   send: (effect: Send) => void;
   release: (effect: After) => void;
 }
@@ -86,9 +86,9 @@ export class SimDriver<Event, Send, Entry, After> {
     if (this.#stopped || !this.#o.life.alive) return;
     if ('error' in result) {
       this.#failed = true;
-      this.#held.length = 0;
+      const lost = this.#held.splice(0).map(({ effect }) => effect);
       if (this.#o.commitFailed === undefined) throw result.error;
-      return this.dispatch(this.#o.commitFailed(result.error));
+      return this.dispatch(this.#o.commitFailed(result.error, lost));
     }
     this.#durable = result.durable;
     const open = this.#held.findIndex(({ seq }) => seq > this.#durable);

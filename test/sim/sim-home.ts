@@ -63,11 +63,11 @@ export class SimHome {
     const state = new HomeState({ self: own.peer, seed: [word(), word(), word(), word() | 1] });
     let lastAt = 0;
     this.#stories.clear();
-    for (const { record, seq } of disk.replay()) {
+    disk.replay((record, seq) => {
       lastAt = Math.max(lastAt, record.at);
       const story = state.replay(record, seq);
       if (story !== undefined) this.#stories.set(story.accepted.id, story);
-    }
+    });
     const driver: Core['driver'] = new SimDriver<HomeEvent, HomeSend, HomeRecord, HomeAfter>({
       world,
       life,
@@ -75,7 +75,7 @@ export class SimHome {
       clock: world.clock(lastAt),
       recorder: disk.open(life),
       tick: { type: 'tick' },
-      commitFailed: (error) => this.#commitFailed(driver, error),
+      commitFailed: (error, lost) => this.#commitFailed(driver, error, lost),
       send: (effect) => this.#send(effect),
       release: (effect) => this.#release(effect),
     });
@@ -95,19 +95,19 @@ export class SimHome {
     driver.dispatch({ type: 'started' });
   }
 
-  #commitFailed(failed: Core['driver'], error: unknown): HomeEvent {
+  #commitFailed(failed: Core['driver'], error: unknown, lost: readonly HomeAfter[]): HomeEvent {
     const { world, life, disk } = this.#o;
     const { durable } = disk;
     const reopen = () => {
       if (disk.full) return void world.later(reopenMs, life, reopen);
       this.#core?.links.closeAll();
       failed.stop();
-      for (const client of [...this.#clients.values()]) client.close();
+      for (const client of this.#clients.values()) client.close();
       disk.lose();
       this.#begin();
     };
     world.later(reopenMs, life, reopen);
-    return { type: 'commit_failed', durable, problem: { code: 'store_full', message: String(error) } };
+    return { type: 'commit_failed', durable, lost, problem: { code: 'store_full', message: String(error) } };
   }
 
   // --- links -------------------------------------------------------------------------------
