@@ -5,6 +5,9 @@
  */
 import type { Outcome } from '../../src/wire/messages.ts';
 
+/** From a cancel or a timeout to the end of what it ran. */
+const killedWithinMs = 1_000;
+
 export class Broken extends Error {
   override name = 'Broken';
 }
@@ -23,6 +26,8 @@ interface Entry {
 export class Ledger {
   readonly #entries = new Map<string, Entry>();
   readonly #running = new Map<string, number>();
+  /** Runs under way, by attempt key. */
+  readonly #runs = new Map<string, { id: string; runner: string; endedAt: number | undefined }>();
   runs = 0;
 
   planned(id: string, once: boolean): void {
@@ -65,8 +70,9 @@ export class Ledger {
 
   // --- what workers do ---------------------------------------------------------------------
 
-  began(runner: string, slots: number, id: string): void {
+  began(runner: string, slots: number, id: string, key: string): void {
     this.runs += 1;
+    this.#runs.set(key, { id, runner, endedAt: undefined });
     const entry = this.entry(id);
     entry.runs += 1;
     if (entry.once && entry.runs > 1) throw new Broken(`${id} may run only once and ran ${entry.runs} times`);
@@ -80,12 +86,22 @@ export class Ledger {
   }
 
   /** The run is over, one way or another. */
-  over(runner: string): void {
+  over(runner: string, key: string): void {
+    this.#runs.delete(key);
     this.#running.set(runner, (this.#running.get(runner) ?? 0) - 1);
   }
 
   runnerDied(runner: string): void {
     this.#running.delete(runner);
+    for (const [key, run] of this.#runs) if (run.runner === runner) this.#runs.delete(key);
+  }
+
+  /** Nothing runs on for a task that has ended; `reachable`: whether its home can reach that runner. */
+  checkKilled(ms: number, reachable: (runner: string) => boolean): void {
+    for (const run of this.#runs.values()) {
+      if (this.entry(run.id).outcome === undefined || !reachable(run.runner)) run.endedAt = undefined;
+      else if (ms - (run.endedAt ??= ms) > killedWithinMs) throw new Broken(`${run.id} has ended as ${this.entry(run.id).outcome?.state} and still runs on ${run.runner} after ${ms - run.endedAt} ms`);
+    }
   }
 
   // --- how it stands -----------------------------------------------------------------------

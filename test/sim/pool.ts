@@ -12,13 +12,15 @@ import { SimDisk } from './sim-disk.ts';
 import { SimPeer } from './sim-peer.ts';
 import type { Dial } from './sim-runner-links.ts';
 import { SimTracker } from './sim-tracker.ts';
-import { World } from './world.ts';
+import { wallOf, World } from './world.ts';
 
 /** Nobody there: refused at once. No way there: silence until the dialler gives up. */
 const refusedMs = 1;
 const lookEveryMs = 20;
 /** Two leases, silence, and grants given back after that. */
 const restAfterMs = 45_000;
+/** A home may be down or without a disk when the time comes. */
+const expiredWithinMs = 10_000;
 /** With the tracker up, a task waits beside a free slot at most this long: demand, grant, link, attempt. */
 export const idleSlotMsMax = 250;
 
@@ -113,6 +115,18 @@ export class SimPool {
         if (task.state === 'queued' && home.state.why(task) === '') throw new Broken(`${task.id} waits at ${name} and nobody says what for`);
       }
       this.#checkIdle(name);
+      this.#checkExpired(name);
+    }
+    if (this.world.ms >= this.calmAt) this.ledger.checkKilled(this.world.ms, () => true);
+  }
+
+  /** A task that had to start within a time does not wait on after it. */
+  #checkExpired(name: string): void {
+    const { ms } = this.world;
+    for (const task of this.peers.get(name)?.home?.state.tasks.values() ?? []) {
+      const { waitMs } = task.accepted.options;
+      const overdue = waitMs !== undefined && task.state === 'queued' && task.attempts.length === 0 && task.accepted.wall + waitMs + expiredWithinMs < wallOf(ms);
+      if (overdue) throw new Broken(`${task.id} of ${name} should have expired`);
     }
   }
 

@@ -76,7 +76,7 @@ export function simulate(seed: number): SimPool {
     const id = `t${at}`;
     const submitAt = world.chance(0.5) ? world.between(0, calmFromMs - 500) : 1_000;
     world.later(submitAt, undefined, () => client.submit(plan(pool, id)));
-    if (world.chance(0.15)) world.later(submitAt + world.between(0, 500), undefined, () => client.cancel(id));
+    if (world.chance(0.15)) world.later(submitAt + (world.chance(0.5) ? world.between(0, 5) : world.between(0, 500)), undefined, () => client.cancel(id));
     if (world.chance(0.1)) world.later(submitAt + world.between(0, 500), undefined, () => client.submitAgain(id));
   }
   const faults = seed % 4 === 0 ? 0 : 1 + world.prng.below(6);

@@ -58,7 +58,7 @@ export class SimClient {
   }
 
   cancel(id: string): void {
-    if (this.#open.get(id)?.accepted === true) this.#end?.send({ kind: 'cancel', id });
+    if (this.#open.has(id)) this.#end?.send({ kind: 'cancel', id });
   }
 
   #dial(backoff: Backoff): void {

@@ -97,11 +97,11 @@ export class SimWorkers {
     if (job === undefined) return;
     worker.running = job;
     const { ledger, runner, slots } = this.#o;
-    ledger.began(runner, slots, job.attempt.id);
+    ledger.began(runner, slots, job.attempt.id, job.attempt.key);
     const { runMs, how } = behaviourOf(job.attempt);
     this.#after(runMs, worker, () => {
       if (how === 'exits' || how === 'eats_memory') return this.#die(worker, how === 'exits' ? null : { limitMb: job.attempt.memoryMb ?? 64 });
-      ledger.over(runner);
+      ledger.over(runner, job.attempt.key);
       ledger.finished(job.attempt.id, job.attempt.key);
       worker.running = undefined;
       const answer = { type: 'worker_answered', worker: worker.id, job: job.job, runUs: Math.round(runMs * 1000), resultBytes: 16, leftovers: false } as const;
@@ -117,9 +117,9 @@ export class SimWorkers {
 
   #end(worker: SimWorker, last: RunnerEvent[]): void {
     worker.ended = true;
-    const wasRunning = worker.running !== undefined;
+    const run = worker.running;
     this.#o.world.later(this.#o.world.between(0.5, 20), this.#o.life, () => {
-      if (wasRunning) this.#o.ledger.over(this.#o.runner);
+      if (run !== undefined) this.#o.ledger.over(this.#o.runner, run.attempt.key);
       for (const event of last) this.#o.tell(event);
       this.#workers.delete(worker.id);
       this.#o.tell({ type: 'worker_gone', worker: worker.id });

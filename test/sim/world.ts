@@ -17,6 +17,9 @@ export interface Life {
 /** More acts than this at one moment are a loop. */
 const actsAtOnceMax = 100_000;
 
+/** The wall clock of everybody. */
+export const wallOf = (ms: number): number => 1_700_000_000_000 + ms;
+
 export class World {
   readonly prng: Prng;
   ms = 0;
@@ -58,7 +61,7 @@ export class World {
 
   /** The clock of a process that starts now. */
   clock(startMs = 0): TickClock {
-    return new TickClock(limits.tickMsMax, startMs, () => this.ms, () => 1_700_000_000_000 + this.ms);
+    return new TickClock(limits.tickMsMax, startMs, () => this.ms, () => wallOf(this.ms));
   }
 
   between(low: number, high: number): number {
