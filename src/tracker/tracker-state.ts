@@ -52,6 +52,14 @@ interface Member {
   readonly allowed: Map<string, Allowance>;
 }
 
+/** What a home wants in all, what of it waits for a slot, and what has one. */
+interface Claim {
+  home: Member;
+  wanted: number;
+  unmet: number;
+  served: number;
+}
+
 interface Allowance {
   slots: number;
   /** What the home last said that it occupies; more than `slots` while a recall is under way. */
@@ -354,30 +362,38 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     note(changed, home, peer);
   }
 
-  /** Takes from homes above their share what the starving ones lack; a busy slot comes back when its attempt ends. */
+  /** Takes back what the starving homes lack: idle slots first, then by fair share. */
   #recall(starving: readonly Member[], changed: Map<Member, Set<string>>): void {
     const homes = [...this.members.values()].filter((home) => total(home) > 0 || starving.includes(home));
     if (homes.length < 2) return;
+    const claims = homes.map((home) => {
+      const unmet = sum(this.#unmet(home).map(({ count }) => count));
+      const wanted = used(home) + sum(home.waiting.map(({ count }) => count));
+      return { home, wanted, unmet, served: wanted - unmet };
+    });
+    const coming = returning(homes);
+    const taken = this.#recallIdle(claims, coming.soon, starving, changed);
+    this.#recallShares(claims, coming.soon + coming.later + taken, starving, changed);
+  }
+
+  /** Slots that their home has nothing for, whatever the shares. @returns how many */
+  #recallIdle(claims: readonly Claim[], coming: number, starving: readonly Member[], changed: Map<Member, Set<string>>): number {
+    let taken = 0;
+    const open = sum(claims.map(({ unmet }) => unmet)) - coming;
+    for (const { home, served } of claims) taken += this.#takeFrom(home, Math.min(open - taken, total(home) - served), starving, changed, true);
+    return taken;
+  }
+
+  /** From homes above their share; a busy slot comes back when its attempt ends. */
+  #recallShares(claims: readonly Claim[], coming: number, starving: readonly Member[], changed: Map<Member, Set<string>>): void {
     const capacity = sum([...this.members.values()].map(({ info }) => (info.state === 'up' ? info.slots : 0)));
-    // Of its idle slots a home wants only what it has tasks for.
-    const wanted = homes.map((home) => used(home) + sum(home.waiting.map(({ count }) => count)));
-    const shares = fairShares(capacity, wanted);
-    /** Slots that run something for the home, or that something which waits there is about to use. */
-    const served = homes.map((home, at) => wanted[at]! - sum(this.#unmet(home).map(({ count }) => count)));
-    let lacking = sum(homes.map((home, at) => (starving.includes(home) ? Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served[at]!) : 0)));
-    const recalled = homes.flatMap((home) => [...home.allowed.values()]);
-    const take = (idleOnly: boolean) =>
-      homes.forEach((home, at) => {
-        const above = total(home) - Math.ceil(shares[at]!);
-        const surplus = idleOnly ? Math.max(above, total(home) - served[at]!) : above;
-        lacking -= this.#takeFrom(home, Math.min(lacking, surplus), starving, changed, idleOnly);
-      });
-    // Idle slots come back at once, busy ones when they do: those recalled before make up for none of these.
-    lacking -= sum(recalled.map(({ slots, holding, used }) => Math.max(0, holding - Math.max(slots, used))));
-    take(true);
-    lacking -= sum(recalled.map(({ slots, holding, used }) => Math.max(0, Math.min(holding, used) - slots)));
-    take(false);
-    if (lacking > 0) this.#takeTurns(homes, lacking, starving, changed);
+    const shares = fairShares(capacity, claims.map(({ wanted }) => wanted));
+    const deficits = claims.map(({ home, served }, at) => (starving.includes(home) ? Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served) : 0));
+    let lacking = sum(deficits) - coming;
+    claims.forEach(({ home }, at) => {
+      lacking -= this.#takeFrom(home, Math.min(lacking, total(home) - Math.ceil(shares[at]!)), starving, changed);
+    });
+    if (lacking > 0) this.#takeTurns(claims.map(({ home }) => home), lacking, starving, changed);
   }
 
   /** @returns how many slots were recalled */
@@ -467,6 +483,15 @@ const idle = ({ slots, used }: Allowance): number => slots - used;
 
 /** Of those, what runs something. */
 const used = (home: Member): number => sum([...home.allowed.values()].map(({ slots, used }) => Math.min(slots, used)));
+
+/** Slots under recall: idle ones come back at once, busy ones when their attempts end. */
+function returning(homes: readonly Member[]): { soon: number; later: number } {
+  const allowances = homes.flatMap((home) => [...home.allowed.values()]);
+  return {
+    soon: sum(allowances.map(({ slots, holding, used }) => Math.max(0, holding - Math.max(slots, used)))),
+    later: sum(allowances.map(({ slots, holding, used }) => Math.max(0, Math.min(holding, used) - slots))),
+  };
+}
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((one, two) => one + two, 0);
 
