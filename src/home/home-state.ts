@@ -17,7 +17,7 @@ import type { Now } from '../lib/clock.ts';
 import { Heap } from '../lib/heap.ts';
 import { Prng } from '../lib/prng.ts';
 import { limits } from '../limits.ts';
-import type { AttemptRef, MessageOf, Outcome, OutcomeState, PeerInfo, Problem } from '../wire/messages.ts';
+import type { AttemptRef, Message, MessageOf, Outcome, OutcomeState, PeerInfo, Problem } from '../wire/messages.ts';
 import type { HomeAfter, HomeEvent, HomeSend, Submission } from './home-events.ts';
 import { aheadPerSlot, type Choice, chooseAhead, chooseByLoad, chooseFromMemory, isUp, type Line, misfit, newRunner, type Runner } from './placement-state.ts';
 import { Profile } from './profile-state.ts';
@@ -88,13 +88,18 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   }
 
   decide(event: HomeEvent, now: Now): HomeDecision {
+    return this.decideAll([event], now);
+  }
+
+  /** Placement, demand and the next waking are worked out once after all of the events. */
+  decideAll(events: readonly HomeEvent[], now: Now): HomeDecision {
     this.#now = now;
     this.#out = { send: [], journal: [], after: [], wakeAt: undefined };
-    if (this.#storeProblem !== undefined) {
-      this.#handleWithoutDisk(event, this.#storeProblem);
-      return this.#out;
+    for (const event of events) {
+      if (this.#storeProblem === undefined) this.#handle(event);
+      else this.#handleWithoutDisk(event, this.#storeProblem);
     }
-    this.#handle(event);
+    if (this.#storeProblem !== undefined) return this.#out;
     this.#place();
     this.#demand();
     this.#out.wakeAt = this.#wakeAt();
@@ -164,7 +169,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       const task = newTask(record, this.#seq);
       this.tasks.set(task.id, task);
       this.waiting.add(task);
-      if (record.options.waitMs !== undefined) this.#alarms.push(record.at + record.options.waitMs, task.id);
+      this.#setExpiry(task);
       return undefined;
     }
     const task = this.tasks.get(record.id);
@@ -181,10 +186,17 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const last = task.attempts.at(-1);
     if (last?.state !== 'failed' || first) {
       this.waiting.add(task, first);
+      this.#setExpiry(task);
       return;
     }
     task.notBefore = at + Math.min(retryMsMax, retryMsMin * 2 ** (task.failures - 1));
     this.#alarms.push(task.notBefore, task.id);
+  }
+
+  /** Also after a refusal: its alarm may have rung while the task was on its way to a runner. */
+  #setExpiry(task: Task): void {
+    const { at, options } = task.accepted;
+    if (options.waitMs !== undefined && task.attempts.length === 0) this.#alarms.push(at + options.waitMs, task.id);
   }
 
   #end(task: Task, record: RecordOf<'ended'>): Story {
@@ -304,7 +316,15 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #kill(task: Task, why: MessageOf<'kill'>['why']): void {
     const current = currentAttempt(task);
     if (current === undefined) return;
-    this.#out.send.push({ to: 'runner', peer: current.peer, message: { kind: 'kill', id: task.id, attempt: current.attempt, key: current.key, why } });
+    const effect = { to: 'runner', peer: current.peer, message: { kind: 'kill', id: task.id, attempt: current.attempt, key: current.key, why } } as const;
+    // Behind its attempt, which may still wait for the disk.
+    if (task.accepted.options.once === true) this.#out.after.push(effect);
+    else this.#out.send.push(effect);
+  }
+
+  /** Whether a `once` attempt that waited for the disk may go out: it may have been given up meanwhile. */
+  mayGo(peer: string, message: Message): boolean {
+    return message.kind !== 'attempt' || this.runners.get(peer)?.attempts.has(message.key) === true;
   }
 
   /** Journals the outcome; then everybody may see it. */
@@ -604,26 +624,26 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #place(): void {
     if (this.waiting.count === 0 || this.#storeProblem !== undefined) return;
     const blocked = new Set<Line>();
+    const fittingOf = new Map<Line, Runner[]>();
     for (let first = this.waiting.firstLine(blocked); first !== undefined; first = this.waiting.firstLine(blocked)) {
       const { line, task } = first;
-      const choice = this.#choose(line, task);
+      let fitting = fittingOf.get(line);
+      if (fitting === undefined) fittingOf.set(line, (fitting = this.#fitting(line)));
+      const choice = this.#choose(line, task, fitting);
       if (choice === undefined) blocked.add(line);
       else this.#assign(task, choice);
     }
   }
 
-  #choose(line: Line, task: Task): Choice | undefined {
-    const fitting = this.#fitting(line);
+  #choose(line: Line, task: Task, fitting: readonly Runner[]): Choice | undefined {
     const free = fitting.filter((runner) => this.#roomIn(runner, line) > 0);
-    if (free.length > 0) {
-      if (line.confidential) {
-        const choice = chooseByLoad(free)!;
-        return { ...choice, receipt: { ...choice.receipt, decided: 'confidential' } };
-      }
-      if (!this.trackerUp) return chooseFromMemory(free, this.#prng);
-      return chooseByLoad(free, this.#passedOver(line, fitting.length, free.length));
+    if (free.length === 0) return this.#aheadChoice(task, fitting);
+    if (line.confidential) {
+      const choice = chooseByLoad(free)!;
+      return { ...choice, receipt: { ...choice.receipt, decided: 'confidential' } };
     }
-    return this.#aheadChoice(task, fitting);
+    if (!this.trackerUp) return chooseFromMemory(free, this.#prng);
+    return chooseByLoad(free, this.#passedOver(line, fitting.length, free.length));
   }
 
   /** Linked runners that could run what waits in this line, were they free. */
@@ -681,22 +701,12 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     runner.lastUsed = this.#uses += 1;
     runner.usedAt = this.#now.ms;
     const { program, language, function: name, args, kwargs, options, submitter } = task.accepted;
-    const message: MessageOf<'attempt'> = {
-      kind: 'attempt',
-      id: task.id,
-      attempt,
-      key,
-      program,
-      language,
-      function: name,
-      args,
-      submitter,
-      ...(kwargs === undefined ? {} : { kwargs }),
-      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
-      ...(options.memoryMb === undefined ? {} : { memoryMb: options.memoryMb }),
-      ...(options.fresh === undefined ? {} : { fresh: options.fresh }),
-      ...(ahead ? { ahead } : {}),
-    };
+    const message: MessageOf<'attempt'> = { kind: 'attempt', id: task.id, attempt, key, program, language, function: name, args, submitter };
+    if (kwargs !== undefined) message.kwargs = kwargs;
+    if (options.timeoutMs !== undefined) message.timeoutMs = options.timeoutMs;
+    if (options.memoryMb !== undefined) message.memoryMb = options.memoryMb;
+    if (options.fresh !== undefined) message.fresh = options.fresh;
+    if (ahead) message.ahead = true;
     if (options.once === true) this.#out.after.push({ to: 'runner', peer: runner.peer, message });
     else this.#out.send.push({ to: 'runner', peer: runner.peer, message });
     this.#tellState(task, this.#watchers.followers(task.id));
@@ -816,8 +826,10 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
     for (const effect of lost) {
       // It was over before the disk had it.
-      if (effect.to === 'accepted' && !this.tasks.has(effect.id)) this.#refuse(effect.client, effect.id, mayHaveRun);
-      else if (effect.to === 'lookup' || (effect.to === 'client' && effect.message.kind === 'refused')) this.#out.after.push(effect);
+      if (effect.to === 'accepted' && !this.tasks.has(effect.id)) {
+        this.recent.delete(effect.id);
+        this.#refuse(effect.client, effect.id, mayHaveRun);
+      } else if (effect.to === 'lookup' || (effect.to === 'client' && effect.message.kind === 'refused')) this.#out.after.push(effect);
     }
   }
 
