@@ -69,6 +69,8 @@ export const limits = {
   /** A runner is given this much more work than its slots hold, if its tasks are tiny. */
   aheadMs: 5,
   aheadTasksMax: 64,
+  /** Of those, jobs that lie in the pipe of one worker, to spare a round trip for each. */
+  pipeTasksMax: 32,
   /** An attempt sent ahead that has not started after this goes back to its home. */
   aheadWaitMsMax: 20,
   /** "Tiny" means a median run below this many round trips of the link. */

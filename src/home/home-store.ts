@@ -23,8 +23,10 @@ const probeBytes = 1024 * 1024;
 /** Records in one record of the log: with the largest inline values still below its limit. */
 const groupMax = 64;
 const historyGapMs = 1_000;
+const quietMs = 200;
+const historyLagMsMax = 5_000;
 /** Fewer than the index takes at once. */
-const gatheredMax = 10_000;
+const gatheredMax = 20_000;
 
 export interface HomeStoreOptions {
   /** Folder of this home's store. */
@@ -52,6 +54,7 @@ export class HomeStore {
   #offering = false;
   readonly #gathered: { story: Story; seq: number }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  #gatheredAt = 0;
   /** Numbers of home records, which the log keeps in groups. */
   #appended = 0;
   #durable = 0;
@@ -140,14 +143,21 @@ export class HomeStore {
   }
 
   /**
-   * The index follows by about a second, in large batches: a burst of tasks need not pay for history
-   * while it lasts. Whoever asks for history calls `settleHistory` first.
+   * The index follows by a second, or by a few while outcomes keep coming, in large batches: a burst of tasks
+   * need not pay for history while it lasts. Whoever asks for history calls `settleHistory` first.
    */
   addToHistory(story: Story, seq: number): void {
     this.endedIds.add(story.accepted.id);
     this.#gathered.push({ story, seq });
+    this.#gatheredAt = performance.now();
     if (this.#gathered.length >= gatheredMax) this.#handOver();
-    else this.#timer ??= setTimeout(() => this.#handOver(), historyGapMs);
+    else this.#timer ??= setTimeout(() => this.#handOverWhenQuiet(performance.now()), historyGapMs);
+  }
+
+  #handOverWhenQuiet(since: number): void {
+    const now = performance.now();
+    if (now - this.#gatheredAt >= quietMs || now - since >= historyLagMsMax) this.#handOver();
+    else this.#timer = setTimeout(() => this.#handOverWhenQuiet(since), quietMs);
   }
 
   /** Resolves when the index knows every outcome that was added. Throws HistoryUnavailable. */

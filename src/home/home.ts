@@ -221,7 +221,7 @@ export class Home {
         this.#clients.get(effect.client)?.accepted(effect.id);
         return;
       case 'runner':
-        this.#core?.links.get(effect.peer)?.send(effect.message);
+        if (this.#core?.state.mayGo(effect.peer, effect.message) === true) this.#core.links.get(effect.peer)?.send(effect.message);
         return;
       case 'stored':
         this.#gatherStored(effect.peer, effect.ref);

@@ -35,6 +35,8 @@ export interface Runner {
   lostAt: number | undefined;
   /** A complete list of the tracker does not name it, but its link is up: forgotten once that is not so. */
   unlisted: boolean;
+  /** The last receipt for work sent ahead, and the figure that it shows. */
+  aheadReceipt: { cpuLoad: number; receipt: Receipt } | undefined;
 }
 
 export const newRunner = (peer: string): Runner => ({
@@ -52,6 +54,7 @@ export const newRunner = (peer: string): Runner => ({
   blockedUntil: 0,
   blockMs: 0,
   lostAt: undefined,
+  aheadReceipt: undefined,
   unlisted: false,
 });
 
@@ -159,5 +162,12 @@ export function chooseAhead(candidates: Runner[]): Choice | undefined {
   for (const runner of candidates) {
     if (best === undefined || runner.attempts.size * best.granted < best.attempts.size * runner.granted) best = runner;
   }
-  return best === undefined ? undefined : { runner: best, receipt: receiptOf(best, 'ahead', [best], undefined) };
+  return best === undefined ? undefined : { runner: best, receipt: aheadReceipt(best) };
+}
+
+/** Many tasks have the same one: what is one object here is written once there. */
+function aheadReceipt(runner: Runner): Receipt {
+  const cpuLoad = runner.info?.cpu_load ?? 0;
+  if (runner.aheadReceipt?.cpuLoad !== cpuLoad) runner.aheadReceipt = { cpuLoad, receipt: receiptOf(runner, 'ahead', [runner], undefined) };
+  return runner.aheadReceipt.receipt;
 }

@@ -4,7 +4,8 @@
  * A decider is a pure state machine: (event, now) → Decision; it mutates only the state that it owns.
  *
  * Invariants
- * 1. Events are decided one at a time, in the order of `dispatch`.
+ * 1. Events are decided in the order of `dispatch`, once the code that dispatches has returned; those that
+ *    came together (from one read of a socket) are decided together.
  * 2. `send` effects go out at once. `after` effects wait until every record journaled so far, by this
  *    decision or an earlier one, is on disk; they go out in the order decided.
  * 3. One flush at a time; records that arrive during a flush share the next one (group commit).
@@ -26,6 +27,8 @@ export const nothing = <Send, Entry, After>(): Decision<Send, Entry, After> => (
 
 export interface Decider<Event, Send, Entry, After> {
   decide(event: Event, now: Now): Decision<Send, Entry, After>;
+  /** Several events at once, in their order: what must be done once after all of them is done once. */
+  decideAll?(events: readonly Event[], now: Now): Decision<Send, Entry, After>;
 }
 
 /** Where records go. `append` only buffers and returns the record's number; `flush` makes all of them durable. */
@@ -53,14 +56,14 @@ const lookMs = 500;
 
 export class Driver<Event, Send, Entry, After> {
   readonly #o: DriverOptions<Event, Send, Entry, After>;
-  readonly #queue: Event[] = [];
-  readonly #held: { seq: number; effect: After }[] = [];
+  #queue: Event[] = [];
+  readonly #held: { seq: number; effects: After[] }[] = [];
   #appended = 0;
   #durable = 0;
   #flushing = false;
   #flushPlanned = false;
   #failed = false;
-  #deciding = false;
+  #planned = false;
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
@@ -72,21 +75,29 @@ export class Driver<Event, Send, Entry, After> {
   dispatch(event: Event): void {
     if (this.#stopped) return;
     this.#queue.push(event);
-    if (this.#deciding) return;
-    this.#deciding = true;
+    if (this.#planned) return;
+    this.#planned = true;
+    queueMicrotask(() => this.#drain());
+  }
+
+  #drain(): void {
     try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
+      while (this.#queue.length > 0 && !this.#stopped) {
+        const events = this.#queue;
+        this.#queue = [];
+        this.#step(events);
+      }
     } catch (error) {
       this.#stopped = true;
       this.#o.broken(error);
     } finally {
-      this.#deciding = false;
+      this.#planned = false;
     }
   }
 
   /** Resolves when everything decided so far is on disk and released, or writing has failed. */
   async settled(): Promise<void> {
-    while (!this.#stopped && !this.#failed && (this.#flushing || this.#appended > this.#durable)) {
+    while (!this.#stopped && !this.#failed && (this.#planned || this.#flushing || this.#appended > this.#durable)) {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -96,20 +107,24 @@ export class Driver<Event, Send, Entry, After> {
     clearTimeout(this.#timer);
   }
 
-  #step(event: Event): void {
+  #step(events: readonly Event[]): void {
+    const { decider } = this.#o;
     const now = this.#o.clock.now();
-    const decision = this.#o.decider.decide(event, now);
-    if (decision.journal.length > 0 && this.#o.recorder !== undefined && !this.#failed) {
-      for (const entry of decision.journal) this.#appended = this.#o.recorder.append(entry);
+    if (decider.decideAll !== undefined) this.#carryOut(decider.decideAll(events, now), now);
+    else for (const event of events) this.#carryOut(decider.decide(event, now), now);
+  }
+
+  #carryOut({ journal, send, after, wakeAt }: Decision<Send, Entry, After>, now: Now): void {
+    if (journal.length > 0 && this.#o.recorder !== undefined && !this.#failed) {
+      for (const entry of journal) this.#appended = this.#o.recorder.append(entry);
       this.#planFlush();
     }
-    for (const effect of decision.send) this.#o.send(effect);
-    if (!this.#failed && (this.#appended > this.#durable || this.#held.length > 0)) {
-      for (const effect of decision.after) this.#held.push({ seq: this.#appended, effect });
-    } else {
-      for (const effect of decision.after) this.#o.release(effect);
+    for (const effect of send) this.#o.send(effect);
+    if (after.length > 0) {
+      if (!this.#failed && (this.#appended > this.#durable || this.#held.length > 0)) this.#held.push({ seq: this.#appended, effects: after });
+      else for (const effect of after) this.#o.release(effect);
     }
-    this.#wake(decision.wakeAt, now.ms);
+    this.#wake(wakeAt, now.ms);
   }
 
   #planFlush(): void {
@@ -129,7 +144,7 @@ export class Driver<Event, Send, Entry, After> {
     } catch (error) {
       this.#failed = true;
       this.#flushing = false;
-      const lost = this.#held.splice(0).map(({ effect }) => effect);
+      const lost = this.#held.splice(0).flatMap(({ effects }) => effects);
       if (this.#o.commitFailed === undefined) throw error;
       this.dispatch(this.#o.commitFailed(error, lost));
       return;
@@ -145,7 +160,7 @@ export class Driver<Event, Send, Entry, After> {
   #releaseHeld(): void {
     let released = 0;
     while (released < this.#held.length && this.#held[released]!.seq <= this.#durable) {
-      this.#o.release(this.#held[released]!.effect);
+      for (const effect of this.#held[released]!.effects) this.#o.release(effect);
       released += 1;
     }
     this.#held.splice(0, released);

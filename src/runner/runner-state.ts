@@ -77,9 +77,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   }
 
   decide(event: RunnerEvent, now: Now): Decision<RunnerSend, never, never> {
+    return this.decideAll([event], now);
+  }
+
+  decideAll(events: readonly RunnerEvent[], now: Now): Decision<RunnerSend, never, never> {
     this.#now = now;
     this.#out = { send: [], journal: [], after: [], wakeAt: undefined };
-    this.#handle(event);
+    for (const event of events) this.#handle(event);
     this.#startWaiting();
     this.#tellStarted();
     this.#tellLoad();
@@ -271,13 +275,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
 
   /** Puts tiny attempts behind the running one of the same submitter, to spare a round trip for each. */
   #feedAhead(): void {
-    for (const worker of this.#workers.all()) {
-      if (this.#ahead.length === 0) return;
-      if (worker.state !== 'busy' || worker.jobs.length === 0) continue;
-      const room = 1 + this.#o.aheadInPipe(worker.language) - worker.jobs.length;
-      const running = this.attempts.get(worker.jobs[0]!.key);
-      // Refilled by halves, so that frames travel in batches; and never behind one that is slow.
-      if (room * 2 < this.#o.aheadInPipe(worker.language) || running === undefined || this.#now.ms - running.startedAt > limits.aheadMs) continue;
+    const busy = [...this.#workers.all()].filter((worker) => worker.state === 'busy' && this.#isQuick(worker));
+    const fed = busy.reduce((sum, worker) => sum + worker.jobs.length - 1, 0);
+    const share = Math.ceil((this.#ahead.length + fed) / Math.max(1, busy.length));
+    for (const worker of busy) {
+      const room = Math.min(share, limits.pipeTasksMax, this.#o.aheadInPipe(worker.language)) - (worker.jobs.length - 1);
+      // Refilled by halves, so that jobs travel in batches.
+      if (room <= 0 || (worker.jobs.length > 1 && room * 2 < limits.pipeTasksMax)) continue;
       const batch: Attempt[] = [];
       while (batch.length < room && this.#ahead.length > 0 && suits(worker, this.#ahead[0]!.message)) {
         const attempt = this.#ahead.shift()!;
@@ -286,6 +290,17 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       }
       if (batch.length > 0) this.#feed(worker, batch);
     }
+  }
+
+  /** What runs in the worker is not slow, so far. */
+  #isQuick(worker: Worker): boolean {
+    const running = this.#runningIn(worker);
+    return running !== undefined && this.#now.ms - running.startedAt <= limits.aheadMs;
+  }
+
+  #runningIn(worker: Worker): Attempt | undefined {
+    const attempt = worker.jobs[0] === undefined ? undefined : this.attempts.get(worker.jobs[0].key);
+    return attempt?.state === 'running' ? attempt : undefined;
   }
 
   // --- workers -----------------------------------------------------------------------------
@@ -471,13 +486,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     }
   }
 
-  /** Nothing ended for a while: what was sent ahead would wait for something slow. */
+  /** Out of a pipe when the job before it is slow; back to its home when nothing at all ended for a while. */
   #sendBackAhead(): void {
-    if (this.#now.ms - this.#lastEndAt < limits.aheadWaitMsMax) return;
     for (const worker of this.#workers.all()) {
-      const running = worker.jobs.length > 1 ? this.attempts.get(worker.jobs[0]!.key) : undefined;
+      const running = worker.jobs.length > 1 ? this.#runningIn(worker) : undefined;
       if (running !== undefined && this.#now.ms - running.startedAt >= limits.aheadWaitMsMax) this.#out.send.push({ to: 'take_back', worker: worker.id });
     }
+    if (this.#now.ms - this.#lastEndAt < limits.aheadWaitMsMax) return;
     for (const attempt of [...this.#ahead]) {
       if (this.#now.ms - attempt.takenAt < limits.aheadWaitMsMax) continue;
       this.#remove(attempt);
@@ -487,8 +502,9 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
 
   /** For an attempt that is over in no time its end says enough. */
   #tellStarted(): void {
-    for (const attempt of this.attempts.values()) {
-      if (attempt.announced || attempt.state !== 'running') continue;
+    for (const worker of this.#workers.all()) {
+      const attempt = this.#runningIn(worker);
+      if (attempt === undefined || attempt.announced) continue;
       if (attempt.ahead && this.#now.ms - attempt.startedAt < limits.aheadMs) continue;
       attempt.announced = true;
       const refs = this.#started.get(attempt.home) ?? [];
@@ -513,12 +529,16 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   #wakeAt(): number {
     const { ms } = this.#now;
     let at = ms + limits.tickMsMax;
-    for (const attempt of this.attempts.values()) {
-      const { timeoutMs } = attempt.message;
-      if (attempt.state === 'running' && timeoutMs !== undefined) at = Math.min(at, attempt.startedAt + timeoutMs);
-      if (attempt.state === 'running' && !attempt.announced) at = Math.min(at, attempt.startedAt + limits.aheadMs);
-      if (attempt.state === 'fed' || (attempt.ahead && attempt.state === 'waiting')) at = Math.min(at, Math.max(attempt.takenAt, this.#lastEndAt) + limits.aheadWaitMsMax);
+    for (const worker of this.#workers.all()) {
+      const running = this.#runningIn(worker);
+      if (running === undefined) continue;
+      const { timeoutMs } = running.message;
+      if (timeoutMs !== undefined) at = Math.min(at, running.startedAt + timeoutMs);
+      if (!running.announced) at = Math.min(at, running.startedAt + limits.aheadMs);
+      if (worker.jobs.length > 1) at = Math.min(at, running.startedAt + limits.aheadWaitMsMax);
     }
+    const oldest = this.#ahead[0];
+    if (oldest !== undefined) at = Math.min(at, Math.max(oldest.takenAt, this.#lastEndAt) + limits.aheadWaitMsMax);
     return Math.max(at, ms + 1);
   }
 }
