@@ -7,6 +7,7 @@
  *                       lines after it are what must be printed;
  *   ```console stays    is a terminal of its own, whose command goes on; `^C` in it is Ctrl+C, after which it
  *                       must end;
+ *   ```sh run           is pasted as it is; a ```text block right after it is what must be printed;
  *   ```js               is a program; what it prints stands in the comments behind its `console.log`s;
  *   <!-- test: SIGINT potluck tracker -->   is what the text asks the reader to do to such a terminal.
  *
@@ -46,10 +47,19 @@ export function stepsOf(markdown: string): Step[] {
     if (end < 0) throw new Error(`line ${at + 1}: a block without an end`);
     const block = lines.slice(at + 1, end);
     if (fence[1] === 'console') steps.push(...consoleSteps(block, fence[2] === 'stays' ? 'stays' : 'typed', at + 2));
+    if (fence[1] === 'sh' && fence[2] === 'run') steps.push(step('typed', block.join('\n'), at + 2));
+    if (fence[1] === 'text') expected(steps, at).printed.push(...block);
     if (fence[1] === 'js') steps.push(step('program', block.join('\n'), at + 2, block.flatMap((line) => /console\.log\(.*\); \/\/ (.+)$/.exec(line)?.[1] ?? [])));
     at = end;
   }
   return steps;
+}
+
+/** The step whose output a block shows. */
+function expected(steps: readonly Step[], at: number): Step {
+  const last = steps.at(-1);
+  if (last?.kind !== 'typed' || last.printed.length > 0) throw new Error(`line ${at + 1}: output of nothing`);
+  return last;
 }
 
 function consoleSteps(block: readonly string[], kind: 'typed' | 'stays', firstLine: number): Step[] {
@@ -77,6 +87,7 @@ const kinds: readonly [RegExp, string][] = [
   [/\b\d+ (%|MB|slots)/g, 'N $1'],
   [/\b\d+ of \d+ (slots|\d)/g, 'N of N $1'],
   [/\b\d+ of \d+\b/g, 'N of N'],
+  [/^why PEER: .+$/g, 'why PEER: REASON'],
   [/^(tracker|peer) +\d+ /g, '$1 PID '],
   [/^Python \/\S+$/g, 'Python PATH'],
   [/\b(python|javascript) \d+\.\d+\.\d+/g, '$1 VERSION'],

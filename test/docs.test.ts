@@ -5,6 +5,8 @@ import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { hostLabel } from '../src/main/machine.ts';
+import { fairShares } from '../src/tracker/shares-state.ts';
+import { receiptSchema } from '../src/wire/messages.ts';
 import { findPorts, says, Session, stepsOf } from './docs-session.ts';
 import { command, isAlive, processesOf } from './e2e/processes.ts';
 import { until } from './e2e/until.ts';
@@ -61,12 +63,13 @@ describe('comparing a session', () => {
   });
 
   it('knows commands of several lines, terminals that stay, programs and signals', () => {
-    const steps = stepsOf(['```console', "$ a 'x", "> y'", 'out', '```', '```console stays', '$ b', 'up', '^C', 'bye', '```', '<!-- test: SIGINT b -->', '```js', 'console.log(1); // 1', '```'].join('\n'));
+    const steps = stepsOf(['```console', "$ a 'x", "> y'", 'out', '```', '```console stays', '$ b', 'up', '^C', 'bye', '```', '<!-- test: SIGINT b -->', '```js', 'console.log(1); // 1', '```', '```sh run', 'c', '```', '', '```text', 'so', '```'].join('\n'));
     expect(steps).toEqual([
       { kind: 'typed', text: "a 'x\ny'", printed: ['out'], afterInterrupt: undefined, line: 2 },
       { kind: 'stays', text: 'b', printed: ['up'], afterInterrupt: ['bye'], line: 7 },
       { kind: 'signal', text: 'SIGINT b', printed: [], afterInterrupt: undefined, line: 12 },
       { kind: 'program', text: 'console.log(1); // 1', printed: ['1'], afterInterrupt: undefined, line: 14 },
+      { kind: 'typed', text: 'c', printed: ['so'], afterInterrupt: undefined, line: 17 },
     ]);
   });
 });
@@ -101,6 +104,23 @@ describe('links', () => {
       }
     }
     expect(pages.filter((path) => !found.has(path))).toEqual([]);
+  });
+});
+
+describe('how balancing works', () => {
+  const page = read('docs/how-balancing-works.md');
+
+  it('shows a receipt as the program writes it', () => {
+    const receipt = receiptSchema.parse(JSON.parse(/```json\n([^]+?)```/.exec(page)![1]!));
+    const explained = [...page.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1]);
+    expect(explained).toContain(receipt.decided);
+    expect(explained.toSorted()).toEqual(receiptSchema.shape.decided.options.toSorted());
+  });
+
+  it('gives shares as the tracker computes them', () => {
+    const rows = [...page.matchAll(/^\| (\d+) \| (\d+) \| (\d+|–) \| (\d+) \| (\d+) \| (\d+|–) \|$/gm)].map((match) => match.slice(1).filter((cell) => cell !== '–').map(Number));
+    expect(rows).toHaveLength(3);
+    for (const row of rows) expect(fairShares(12, row.slice(0, row.length / 2))).toEqual(row.slice(row.length / 2));
   });
 });
 
