@@ -14,7 +14,8 @@ export type RunnerEvent =
   | { type: 'worker_ready'; worker: string; pid: number }
   | { type: 'worker_output'; worker: string; job: number; stream: 'stdout' | 'stderr'; data: Uint8Array }
   | { type: 'worker_answered'; worker: string; job: number; runUs: number; result?: Value; resultBytes: number; error?: Problem; leftovers: boolean }
-  | { type: 'worker_exited'; worker: string; outOfMemory: { limitMb: number } | null; why: string }
+  /** `ready`: it had come up; otherwise nothing of its jobs has started. */
+  | { type: 'worker_exited'; worker: string; ready: boolean; outOfMemory: { limitMb: number } | null; why: string }
   | { type: 'worker_gone'; worker: string }
   /** The answer to `take_back`: these jobs never started and never will. */
   | { type: 'taken_back'; worker: string; jobs: number[] }

@@ -29,6 +29,8 @@ interface Attempt {
   announced: boolean;
   /** How it ends, once its worker is gone. */
   verdict: { outcome: AttemptEnd['outcome']; error?: Problem } | undefined;
+  /** Why its worker did not come up: no fault of the task. */
+  unstarted: string | undefined;
 }
 
 interface KeptResult {
@@ -167,7 +169,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       return;
     }
     const ahead = message.ahead === true;
-    const attempt: Attempt = { home, message, ahead, state: ready ? 'waiting' : 'content', worker: undefined, takenAt: this.#now.ms, startedAt: 0, announced: false, verdict: undefined };
+    const attempt: Attempt = { home, message, ahead, state: ready ? 'waiting' : 'content', worker: undefined, takenAt: this.#now.ms, startedAt: 0, announced: false, verdict: undefined, unstarted: undefined };
     this.attempts.set(message.key, attempt);
     if (!ahead) this.#promised += 1;
     if (ready) this.#queue(attempt);
@@ -357,7 +359,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     else this.#end(attempt, { outcome: error.code === 'out_of_memory' ? 'out_of_memory' : 'failed', error }, runUs);
   }
 
-  #workerExited({ worker: id, outOfMemory, why }: Extract<RunnerEvent, { type: 'worker_exited' }>): void {
+  #workerExited({ worker: id, ready, outOfMemory, why }: Extract<RunnerEvent, { type: 'worker_exited' }>): void {
     const worker = this.#workers.get(id);
     if (worker === undefined) return;
     worker.state = 'dying';
@@ -368,6 +370,10 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     worker.jobs.push(first!);
     if (attempt.state === 'fed') this.#running += 1;
     attempt.state = 'ending';
+    if (!ready && outOfMemory === null) {
+      attempt.unstarted = why;
+      return;
+    }
     attempt.verdict ??=
       outOfMemory === null
         ? { outcome: 'failed', error: { code: 'worker_died', message: why } }
@@ -383,6 +389,11 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     const attempt = first === undefined ? undefined : this.attempts.get(first.key);
     if (attempt === undefined) return;
     if (attempt.state === 'fed') return this.#unfeed(first!.key);
+    if (attempt.verdict === undefined && attempt.unstarted !== undefined) {
+      this.#remove(attempt);
+      this.#turnAway(attempt.home, attempt.message, 'no_interpreter', attempt.unstarted);
+      return;
+    }
     const verdict = attempt.verdict ?? { outcome: 'failed', error: { code: 'worker_died', message: 'its worker ended' } };
     this.#end(attempt, verdict, Math.round((this.#now.ms - attempt.startedAt) * 1000));
   }
@@ -457,7 +468,8 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
 
   #drain(): void {
     this.draining = true;
-    for (const attempt of [...this.#first, ...this.#ahead]) {
+    for (const attempt of this.attempts.values()) {
+      if (attempt.state !== 'waiting' && attempt.state !== 'content') continue;
       this.#remove(attempt);
       this.#turnAway(attempt.home, attempt.message, 'draining');
     }
@@ -469,7 +481,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     const { ms } = this.#now;
     for (const attempt of this.attempts.values()) {
       const { timeoutMs } = attempt.message;
-      if (attempt.state === 'running' && timeoutMs !== undefined && ms >= attempt.startedAt + timeoutMs) {
+      if (attempt.state === 'running' && timeoutMs !== undefined && ms >= attempt.startedAt + timeoutMs && !this.#isStarting(attempt)) {
         this.#kill(attempt, {
           outcome: 'timed_out',
           error: { code: 'timed_out', message: `the task ran longer than its timeout of ${timeoutMs / 1000} s and was killed`, hint: 'give it more time with --timeout' },
@@ -484,6 +496,11 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     for (const worker of this.#workers.all()) {
       if (worker.state === 'idle' && ms - worker.idleSince >= limits.workerIdleMs) this.#retire(worker);
     }
+  }
+
+  /** Its worker's interpreter is not up yet: that is not the task's time. */
+  #isStarting(attempt: Attempt): boolean {
+    return this.#workers.get(attempt.worker ?? '')?.state === 'starting';
   }
 
   /** Out of a pipe when the job before it is slow; back to its home when nothing at all ended for a while. */
@@ -533,7 +550,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       const running = this.#runningIn(worker);
       if (running === undefined) continue;
       const { timeoutMs } = running.message;
-      if (timeoutMs !== undefined) at = Math.min(at, running.startedAt + timeoutMs);
+      if (timeoutMs !== undefined && worker.state !== 'starting') at = Math.min(at, running.startedAt + timeoutMs);
       if (!running.announced) at = Math.min(at, running.startedAt + limits.aheadMs);
       if (worker.jobs.length > 1) at = Math.min(at, running.startedAt + limits.aheadWaitMsMax);
     }

@@ -192,7 +192,7 @@ export class Runner {
         return this.#driver.dispatch({ type: 'worker_answered', worker, job, runUs, error: bounded(event.error), resultBytes: 0, leftovers });
       }
       case 'exited':
-        return this.#driver.dispatch({ type: 'worker_exited', worker: event.worker, outOfMemory: event.outOfMemory, why: event.why });
+        return this.#driver.dispatch({ type: 'worker_exited', worker: event.worker, ready: event.ready, outOfMemory: event.outOfMemory, why: event.why });
       case 'gone':
         return this.#driver.dispatch({ type: 'worker_gone', worker: event.worker });
     }

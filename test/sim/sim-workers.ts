@@ -112,7 +112,7 @@ export class SimWorkers {
   }
 
   #die(worker: SimWorker, outOfMemory: { limitMb: number } | null): void {
-    this.#end(worker, [{ type: 'worker_exited', worker: worker.id, outOfMemory, why: 'the worker ended' }]);
+    this.#end(worker, [{ type: 'worker_exited', worker: worker.id, ready: true, outOfMemory, why: 'the worker ended' }]);
   }
 
   #end(worker: SimWorker, last: RunnerEvent[]): void {
