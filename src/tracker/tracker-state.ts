@@ -225,6 +225,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     for (const [peer, allowance] of member.allowed) {
       if (allowance.seq > demand.seen) continue;
       const { slots, used } = held.get(peer) ?? { slots: 0, used: 0 };
+      this.#runsLess(peer, allowance.used - used);
       allowance.holding = slots;
       allowance.used = used;
       if (slots < allowance.slots) allowance.slots = slots;
@@ -239,6 +240,12 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       allowance.slots = 0;
       this.#sendGrant(member, peer, 0);
     }
+  }
+
+  /** Attempts that a home says are over still count as running in what their runner told last. */
+  #runsLess(peer: string, count: number): void {
+    const member = this.members.get(peer);
+    if (member !== undefined && count > 0) this.#change(member, { running: Math.max(0, member.info.running - count) });
   }
 
   /** Slots of a runner that no home may use. */

@@ -19,10 +19,12 @@ export class LinkEnd {
   #other: LinkEnd | undefined;
   #open = true;
   #broken = false;
+  readonly #readsEveryMs: number;
   #lastArrival = 0;
 
   constructor(world: World, owner: Life, slowMs: number) {
     this.#world = world;
+    this.#readsEveryMs = world.pick([0, slowMs / 2, slowMs]);
     this.owner = owner;
     this.#slowMs = slowMs;
   }
@@ -76,7 +78,7 @@ export class LinkEnd {
   #deliver(act: () => void): void {
     const world = this.#world;
     const delay = world.chance(0.02) ? world.between(0, 20 * this.#slowMs) : world.between(0, this.#slowMs);
-    this.#lastArrival = Math.max(this.#lastArrival, world.ms + delay);
+    this.#lastArrival = Math.max(this.#lastArrival, inReads(world.ms + delay, this.#readsEveryMs));
     world.later(this.#lastArrival - world.ms, undefined, () => {
       const other = this.#other;
       if (this.#broken || other === undefined || !other.owner.alive || !other.#open) return;
@@ -84,6 +86,9 @@ export class LinkEnd {
     });
   }
 }
+
+/** Some sockets are read less often, so that several messages come at one moment. */
+const inReads = (ms: number, everyMs: number): number => (everyMs === 0 ? ms : Math.ceil(ms / everyMs) * everyMs);
 
 /** All links that can be cut. */
 export class Network {

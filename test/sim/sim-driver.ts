@@ -2,8 +2,8 @@
  * The rules of src/lib/driver.ts on simulated time: same order, same group commit, same holding back.
  * (The real one needs promises and timers, which no seed can order.) sim-driver.test.ts holds them together.
  */
-import type { Clock } from '../../src/lib/clock.ts';
-import type { Decider } from '../../src/lib/driver.ts';
+import type { Clock, Now } from '../../src/lib/clock.ts';
+import type { Decider, Decision } from '../../src/lib/driver.ts';
 import type { Life, World } from './world.ts';
 
 /** Where records go; `flushed` is called once, later. */
@@ -30,13 +30,13 @@ const timerMsMin = 1;
 
 export class SimDriver<Event, Send, Entry, After> {
   readonly #o: SimDriverOptions<Event, Send, Entry, After>;
-  readonly #queue: Event[] = [];
+  #queue: Event[] = [];
   readonly #held: { seq: number; effect: After }[] = [];
   #appended = 0;
   #durable = 0;
   #flushing = false;
   #failed = false;
-  #deciding = false;
+  #planned = false;
   #stopped = false;
   #timerAt = Infinity;
   #cancelTimer: () => void = () => {};
@@ -48,10 +48,9 @@ export class SimDriver<Event, Send, Entry, After> {
   dispatch(event: Event): void {
     if (this.#stopped || !this.#o.life.alive) return;
     this.#queue.push(event);
-    if (this.#deciding) return;
-    this.#deciding = true;
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) this.#step(next);
-    this.#deciding = false;
+    if (this.#planned) return;
+    this.#planned = true;
+    this.#o.world.soon(() => this.#drain());
   }
 
   stop(): void {
@@ -59,9 +58,23 @@ export class SimDriver<Event, Send, Entry, After> {
     this.#cancelTimer();
   }
 
-  #step(event: Event): void {
-    const now = this.#o.clock.now();
-    const decision = this.#o.decider.decide(event, now);
+  #drain(): void {
+    while (this.#queue.length > 0 && !this.#stopped && this.#o.life.alive) {
+      const events = this.#queue;
+      this.#queue = [];
+      this.#step(events);
+    }
+    this.#planned = false;
+  }
+
+  #step(events: readonly Event[]): void {
+    const { decider, clock } = this.#o;
+    const now = clock.now();
+    if (decider.decideAll !== undefined) this.#carryOut(decider.decideAll(events, now), now);
+    else for (const event of events) this.#carryOut(decider.decide(event, now), now);
+  }
+
+  #carryOut(decision: Decision<Send, Entry, After>, now: Now): void {
     if (this.#o.recorder !== undefined && !this.#failed) {
       for (const entry of decision.journal) this.#appended = this.#o.recorder.append(entry);
       if (decision.journal.length > 0) this.#planFlush();

@@ -177,7 +177,8 @@ export class SimHome {
       case 'accepted':
         return this.#clients.get(effect.client)?.send({ kind: 'accepted', ids: [effect.id] });
       case 'runner':
-        return this.#core?.links.get(effect.peer)?.send(effect.message);
+        if (this.#core?.state.mayGo(effect.peer, effect.message) === true) this.#core.links.get(effect.peer)?.send(effect.message);
+        return;
       case 'stored':
         return this.#core?.links.get(effect.peer)?.send({ kind: 'stored', attempts: [effect.ref] });
       case 'history':

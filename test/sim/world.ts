@@ -26,6 +26,7 @@ export class World {
   /** Acts done so far. */
   acts = 0;
   #actsNow = 0;
+  readonly #soon: (() => void)[] = [];
   readonly #plan = new Heap<{ act: (() => void) | undefined }>();
 
   constructor(seed: number) {
@@ -39,6 +40,11 @@ export class World {
     return () => (entry.act = undefined);
   }
 
+  /** After everything else that happens at this moment, like what comes with one read of a socket. */
+  soon(act: () => void): void {
+    this.#soon.push(act);
+  }
+
   every(gapMs: number, life: Life | undefined, act: () => void): void {
     this.later(gapMs, life, () => {
       act();
@@ -48,7 +54,7 @@ export class World {
 
   /** Lets time pass until `ms`, or until nothing is planned, or until `enough` says so. */
   run(untilMs: number, enough: () => boolean = () => false): void {
-    for (let next = this.#plan.peek(); next !== undefined && next.key <= untilMs && !enough(); next = this.#plan.peek()) {
+    for (let next = this.#next(); next !== undefined && next.key <= untilMs && !enough(); next = this.#next()) {
       this.#actsNow = next.key > this.ms ? 0 : this.#actsNow + 1;
       if (this.#actsNow > actsAtOnceMax) throw new Error(`time stands still at ${this.ms} ms`);
       this.ms = next.key;
@@ -57,6 +63,14 @@ export class World {
       next.value.act?.();
     }
     if (!enough()) this.ms = Math.max(this.ms, untilMs);
+  }
+
+  #next(): { key: number; value: { act: (() => void) | undefined } } | undefined {
+    for (;;) {
+      const next = this.#plan.peek();
+      if (this.#soon.length === 0 || (next !== undefined && next.key <= this.ms)) return next;
+      for (const act of this.#soon.splice(0)) act();
+    }
   }
 
   /** The clock of a process that starts now. */
