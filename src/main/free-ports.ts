@@ -1,6 +1,6 @@
 /** Which ports of this machine are free, for processes that are started together. */
-import { createServer } from 'node:net';
 import { PotluckError } from '../errors.ts';
+import { isFree, nextFree } from '../lib/ports.ts';
 
 /** A port to begin with, and whether somebody asked for exactly that one. */
 export interface PortWish {
@@ -21,7 +21,7 @@ export async function freePorts(wish: PortWish, count: number, flag: string, tak
   const found: number[] = [];
   const last = Math.min(65_535, wish.port + (wish.typed ? count : PORTS_TRIED) - 1);
   for (let port = wish.port; port <= last && found.length < count; port += 1) {
-    if (!taken.has(port) && (await isFree(port))) {
+    if (!taken.has(port) && (await isFree(HOST, port))) {
       found.push(port);
       taken.add(port);
     } else if (wish.typed) {
@@ -35,15 +35,13 @@ export async function freePorts(wish: PortWish, count: number, flag: string, tak
 async function portTaken(port: number, flag: string): Promise<PotluckError> {
   const airPlay = process.platform === 'darwin' && (port === 5000 || port === 7000);
   const why = airPlay ? `macOS keeps port ${port} for the AirPlay receiver` : 'another program listens on it';
-  let free = port + 1;
-  while (free < port + PORTS_TRIED && !(await isFree(free))) free += 1;
-  return new PotluckError('port_in_use', `port ${port} is taken`, { why, fix: `leave ${flag} out, or begin with a free one: ${flag} ${free}` });
+  const free = await nextFree(HOST, port);
+  return new PotluckError('port_in_use', `port ${port} is taken`, { why, fix: `leave ${flag} out${free === undefined ? '' : `, or begin with a free one: ${flag} ${free}`}` });
 }
 
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: HOST, port, exclusive: true }, () => server.close(() => resolve(true)));
-  });
+/** The same error, naming a port that would do. */
+export async function withFreePort(error: PotluckError, host: string, taken: number, flag: string): Promise<PotluckError> {
+  const free = await nextFree(host, taken);
+  const fix = free === undefined ? error.fix : `use ${flag} ${free}, which is free, or stop that program`;
+  return new PotluckError('port_in_use', error.message, { why: error.why, fix, cause: error });
 }

@@ -26,6 +26,7 @@ import { aheadMax } from '../sandbox/worker.ts';
 import { Workers } from '../sandbox/workers.ts';
 import { version } from '../version.ts';
 import { type Connection, connectInMemory, type Language, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
+import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
 import { hostLabel, reachableHosts, thisMachine } from './machine.ts';
 import { exitWithParent } from './parent.ts';
@@ -175,21 +176,9 @@ async function listenNear(options: PeerOptions, how: Omit<ListenOptions, 'port'>
     } catch (error) {
       const taken = error instanceof PotluckError && error.code === 'port_in_use';
       if (!taken || port >= options.port + portsTried) throw error;
-      if (options.portTyped) throw await withFreePort(error, how, port);
+      if (options.portTyped) throw await withFreePort(error, how.host, port, '--port');
     }
   }
-}
-
-async function withFreePort(error: PotluckError, how: Omit<ListenOptions, 'port'>, taken: number): Promise<PotluckError> {
-  for (let port = taken + 1; port <= taken + portsTried; port += 1) {
-    try {
-      await (await listen({ ...how, port })).close();
-      return new PotluckError('port_in_use', error.message, { why: error.why, fix: `use --port ${port}, which is free, or stop that program` });
-    } catch {
-      // This one is taken, too; the next may be free.
-    }
-  }
-  return error;
 }
 
 /** The interpreters that run here. One that was named must; one that was not is done without, and that is said. */

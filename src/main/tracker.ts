@@ -6,18 +6,18 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { TrackerOptions } from '../config.ts';
+import { PotluckError } from '../errors.ts';
 import { openHomeFolder, openPool } from '../identity/home-folder.ts';
 import { ownKeyRoster } from '../identity/roster.ts';
 import { Console } from '../tracker/console.ts';
 import { Tracker } from '../tracker/tracker.ts';
 import { version } from '../version.ts';
-import { listen } from '../wire/index.ts';
+import { listen, type Listener, type ListenOptions } from '../wire/index.ts';
+import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
 import { hostLabel, reachableHosts } from './machine.ts';
 import { exitWithParent } from './parent.ts';
 import { broken, untilTold } from './process.ts';
-
-const formOf = ({ json, color }: TrackerOptions) => (json ? 'json' : color && process.stdout.isTTY === true ? 'table' : 'lines');
 
 export async function runTracker(options: TrackerOptions): Promise<void> {
   exitWithParent();
@@ -33,9 +33,7 @@ export async function runTracker(options: TrackerOptions): Promise<void> {
     onNews: (news) => show?.news(news),
     broken,
   });
-  const listener = await listen({
-    host: options.host,
-    port: options.port,
+  const listener = await listenOn(options, {
     identity,
     trust: (key) => roster.roleOf(key) !== undefined,
     onConnection: (connection) => whenGreeted(connection, (hello) => tracker.accept(connection, hello)),
@@ -53,3 +51,15 @@ export async function runTracker(options: TrackerOptions): Promise<void> {
   await listener.close();
   tracker.stop();
 }
+
+/** There is no next port for a tracker: peers look for it at the one that they were told. */
+async function listenOn({ host, port }: TrackerOptions, how: Omit<ListenOptions, 'host' | 'port'>): Promise<Listener> {
+  try {
+    return await listen({ ...how, host, port });
+  } catch (error) {
+    if (error instanceof PotluckError && error.code === 'port_in_use') throw await withFreePort(error, host, port, '--port');
+    throw error;
+  }
+}
+
+const formOf = ({ json, color }: TrackerOptions) => (json ? 'json' : color && process.stdout.isTTY === true ? 'table' : 'lines');

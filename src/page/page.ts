@@ -12,6 +12,7 @@ import { html } from 'hono/html';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { PotluckError } from '../errors.ts';
+import { nextFree } from '../lib/ports.ts';
 
 export interface PageOptions {
   host: string;
@@ -107,9 +108,10 @@ function tryListen(server: Server, host: string, port: number): Promise<NodeJS.E
 
 async function pagePortTaken(host: string, port: number): Promise<PotluckError> {
   const airplay = process.platform === 'darwin' && port === 5000 ? ' (on macOS the AirPlay receiver keeps 5000)' : '';
+  const free = await nextFree(host, port);
   return new PotluckError('port_in_use', `port ${port} of ${host} is taken`, {
     why: `another program listens there${airplay}`,
-    fix: 'use another port with --web-port, or leave it out and the next free one is taken',
+    fix: free === undefined ? 'use another port with --web-port' : `use --web-port ${free}, which is free, or leave it out and the next free one is taken`,
   });
 }
 
