@@ -15,6 +15,7 @@ import { outcomeOf } from './home-state.ts';
 import { endedTask, historyRow, openTask, peerRows, resultOf, taskRow } from './views.ts';
 
 const tasksListedMax = 100;
+const answersMax = 4;
 
 export class ClientLink {
   readonly #number: number;
@@ -24,6 +25,7 @@ export class ClientLink {
   /** Submissions whose content is on its way, by id. */
   readonly #gathering = new Map<string, Promise<void>>();
   readonly #accepted: string[] = [];
+  readonly #answers = new Map<string, Uint8Array>();
 
   constructor(number: number, connection: Connection, home: Home, about: () => Record<string, unknown>) {
     this.#number = number;
@@ -33,6 +35,7 @@ export class ClientLink {
   }
 
   start(hello: MessageBody<'hello'>): void {
+    this.#connection.serve(async (hash) => this.#answers.get(hash) ?? this.#home.provide(hash));
     this.#connection.send({ kind: 'hello', ...hello });
     this.#connection.onMessage = (message) => this.#heard(message);
   }
@@ -145,11 +148,21 @@ export class ClientLink {
   async #answer(question: MessageOf<'ask'>): Promise<void> {
     try {
       const json = await this.#document(question);
-      const value = json.length > limits.inlineBytesMax ? { hash: await this.#home.store.blobs.put(json), size: json.length } : json;
-      this.send({ kind: 'answer', ask: question.ask, json: value });
+      this.send({ kind: 'answer', ask: question.ask, json: json.length > limits.inlineBytesMax ? this.#keepAnswer(json) : json });
     } catch (error) {
       this.send({ kind: 'answer', ask: question.ask, error: problemOf(error) });
     }
+  }
+
+  /** A long answer is fetched by its hash; the last few are kept for that. */
+  #keepAnswer(json: Uint8Array): Value {
+    const hash = createHash('sha256').update(json).digest('hex');
+    this.#answers.set(hash, json);
+    for (const oldest of this.#answers.keys()) {
+      if (this.#answers.size <= answersMax) break;
+      this.#answers.delete(oldest);
+    }
+    return { hash, size: json.length };
   }
 
   async #document(question: MessageOf<'ask'>): Promise<Uint8Array> {

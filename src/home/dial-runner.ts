@@ -9,7 +9,7 @@ import { type Address, type Connection, dial, type LinkIdentity, type Machine, t
 
 const dialMs = 3_000;
 
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host);
+const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 export function addressesToTry(info: Pick<PeerInfo, 'addresses' | 'machine'>, own: Machine): Address[] {
   const same = info.machine.boot === own.boot && info.machine.net === own.net;

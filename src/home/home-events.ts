@@ -55,4 +55,4 @@ export type HomeAfter =
   /** Not in memory: the index may know. */
   | { to: 'lookup'; client: number; id: string };
 
-export type { HomeRecord };
+

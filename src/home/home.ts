@@ -159,7 +159,6 @@ export class Home {
       this.#clients.delete(number);
       this.dispatch({ type: 'client_gone', client: number });
     };
-    connection.serve((hash) => this.provide(hash));
     client.start(this.#hello('home'));
   }
 

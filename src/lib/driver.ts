@@ -23,8 +23,6 @@ export interface Decision<Send, Entry, After> {
   wakeAt: number | undefined;
 }
 
-export const nothing = <Send, Entry, After>(): Decision<Send, Entry, After> => ({ send: [], journal: [], after: [], wakeAt: undefined });
-
 export interface Decider<Event, Send, Entry, After> {
   decide(event: Event, now: Now): Decision<Send, Entry, After>;
   /** Several events at once, in their order: what must be done once after all of them is done once. */

@@ -4,6 +4,5 @@
  */
 import { fileURLToPath } from 'node:url';
 
-export const distFolder = fileURLToPath(new URL('.', import.meta.url));
 export const indexWorkerUrl = new URL('index-worker.js', import.meta.url);
 export const guestsFolder = fileURLToPath(new URL('guests/', import.meta.url));

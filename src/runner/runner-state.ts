@@ -510,7 +510,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       if (running !== undefined && this.#now.ms - running.startedAt >= limits.aheadWaitMsMax) this.#out.send.push({ to: 'take_back', worker: worker.id });
     }
     if (this.#now.ms - this.#lastEndAt < limits.aheadWaitMsMax) return;
-    for (const attempt of [...this.#ahead]) {
+    for (const attempt of this.#ahead.slice()) {
       if (this.#now.ms - attempt.takenAt < limits.aheadWaitMsMax) continue;
       this.#remove(attempt);
       this.#turnAway(attempt.home, attempt.message, 'busy');

@@ -71,7 +71,7 @@ export const taskSpecSchema = z.strictObject({
   kwargs: valueSchema.optional(),
   options: optionsSchema,
 });
-export type TaskSpec = z.infer<typeof taskSpecSchema>;
+
 
 /** Why this runner: the candidates as they stood, and what decided between the first two. */
 export const receiptSchema = z.object({
