@@ -1,6 +1,6 @@
 /** What a home is told (past tense) and what it orders (imperative). See home-state.ts. */
 import type { AttemptRef, Message, MessageOf, PeerInfo, Problem, TaskOptions, Value } from '../wire/messages.ts';
-import type { HomeRecord, Story } from './records.ts';
+import type { Story } from './records.ts';
 
 /** A submission whose content is all here. */
 export interface Submission {
