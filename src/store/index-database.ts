@@ -12,7 +12,7 @@
  *    that is damaged without showing it.)
  * 2. A row is served only if its check holds: a changed bit is an error, not an answer.
  */
-import { existsSync, statSync } from 'node:fs';
+import { chmodSync, existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import Database from 'libsql';
 import { removeIndex } from './index-file.ts';
@@ -160,6 +160,8 @@ export class IndexDatabase {
 
   #connect(): void {
     this.#database = new Database(this.#path);
+    // It holds results. SQLite gives the files that it makes beside it the same mode.
+    chmodSync(this.#path, 0o600);
     this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
   }
 

@@ -15,7 +15,7 @@
  * file: nobody in this process may open store.lock but this class.
  * store.pid is only what the refusal says.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'libsql';
 import { StoreInUse } from './store-errors.ts';
@@ -35,8 +35,10 @@ export class StoreLock {
   acquire(): void {
     if (this.#database !== undefined) throw new StoreInUse(this.#directory, process.pid);
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
-    const database = new Database(join(this.#directory, 'store.lock'), { timeout: 0 });
+    const path = join(this.#directory, 'store.lock');
+    const database = new Database(path, { timeout: 0 });
     try {
+      chmodSync(path, 0o600);
       // In memory, since the only transaction never writes.
       database.exec('PRAGMA journal_mode = MEMORY');
       database.exec('BEGIN EXCLUSIVE');
