@@ -45,7 +45,8 @@ export function peerRow(info: PeerInfo, load: number) {
 const round = (value: number): number => Math.round(value * 1000) / 1000;
 
 export function peerRows(home: HomeState) {
-  return [...home.runners.values()].flatMap((runner) => (runner.info === undefined ? [] : [peerRow(runner.info, tableLoad(runner.info, loadOf(runner)))]));
+  const rows = [...home.runners.values()].flatMap((runner) => (runner.info === undefined ? [] : [peerRow(runner.info, tableLoad(runner.info, loadOf(runner)))]));
+  return rows.sort((a, b) => a.peer.localeCompare(b.peer, 'en', { numeric: true }));
 }
 
 /** What the tracker counts for everybody, or what this home itself has there, whichever is more. */

@@ -26,10 +26,11 @@ export function whyWaiting(task: Task, line: Line | undefined, view: View, nowMs
   if (fitting.length === 0) return `${who} ${up.length === 1 ? 'has' : 'have'} ${[...new Set(reasons)].join(' or ')}`;
   const slots = fitting.reduce((sum, runner) => sum + (runner.info?.slots ?? 0), 0);
   const used = fitting.reduce((sum, runner) => sum + Math.min(runner.info?.slots ?? 0, Math.max(runner.others + runner.attempts.size, runner.info?.running ?? 0)), 0);
-  const ahead = plural(Math.max(0, view.waiting.count - 1), 'other task');
+  const others = view.waiting.count - 1;
+  const ahead = others <= 0 ? '' : `; ${others} other ${others === 1 ? 'task waits' : 'tasks wait'} here`;
   const away = view.trackerUp ? '' : '; the tracker is away, so placement is from memory';
   const unlinked = fitting.filter((runner) => runner.link !== 'up' && runner.granted > 0);
-  if (used >= slots) return `all ${plural(slots, 'slot')} of ${plural(fitting.length, 'fitting peer')} are taken; ${ahead} wait here${away}`;
+  if (used >= slots) return `all ${plural(slots, 'slot')} of ${plural(fitting.length, 'fitting peer')} are taken${ahead}${away}`;
   if (unlinked.length > 0) return `the link to ${unlinked[0]!.peer} is not up yet${away}`;
   return `${plural(slots - used, 'slot')} of ${plural(fitting.length, 'fitting peer')} are free; waiting for ${view.trackerUp ? 'the tracker to grant one' : 'a peer to take it'}${away}`;
 }
