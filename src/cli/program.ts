@@ -6,6 +6,7 @@ import { version } from '../version.ts';
 import { addClient, addClientCommands } from './commands/client.ts';
 import { examples } from './commands/client-flags.ts';
 import { addDown } from './commands/down.ts';
+import { addJournal } from './commands/journal.ts';
 import { addPeer } from './commands/peer.ts';
 import { addTracker } from './commands/tracker.ts';
 import { addUp } from './commands/up.ts';
@@ -49,6 +50,7 @@ export function makeProgram(terminal: Terminal, ended: (status: number) => void)
   addTracker(program, start);
   addPeer(program, start);
   addClientCommands(program, start);
+  addJournal(program, start);
   addClient(program, start);
   for (const command of everyCommand(program)) prepare(command, terminal);
   return program;
