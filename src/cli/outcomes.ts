@@ -35,10 +35,11 @@ function problemJson(error: Problem | undefined): object {
 }
 
 /** Where and how long it ran. */
-export function ranLine({ state, peer, attempt, queuedMs, runMs }: Outcome): string {
+export function ranLine({ state, peer, attempt, queuedMs, runMs, receipt }: Outcome): string {
   if (peer === null) return `${stateText(state)} after ${duration(queuedMs)} without having run`;
   const tries = attempt > 1 ? `, attempt ${attempt}` : '';
-  return `${stateText(state)} on ${cleanLine(peer)}${tries}: waited ${duration(queuedMs)}, ran ${duration(runMs)}`;
+  const memory = receipt?.decided === 'from_memory' ? '; placed from memory, as the tracker is away' : '';
+  return `${stateText(state)} on ${cleanLine(peer)}${tries}: waited ${duration(queuedMs)}, ran ${duration(runMs)}${memory}`;
 }
 
 /** Why a task is not done: its traceback if there is one, then what, why and what to do. */
