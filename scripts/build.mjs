@@ -1,7 +1,8 @@
 /** Builds dist/: the command, the SDK, the index's thread, the guests, and the types of the SDK. */
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import { cpSync, rmSync } from 'node:fs';
+import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -24,7 +25,21 @@ await build({
   sourcemap: 'linked',
   logLevel: 'warning',
 });
-cpSync('src/sandbox/guests', 'dist/guests', { recursive: true });
+// Without what an interpreter compiled here: it is of use to none but that one.
+cpSync('src/sandbox/guests', 'dist/guests', { recursive: true, filter: (path) => !path.includes('__pycache__') });
 if (!process.argv.includes('--no-types')) {
   execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'], { stdio: 'inherit' });
+  withoutSchemaLibrary('dist/types');
+}
+
+/** Types of schemas refer to the few that schema-types.d.ts declares, not to a library that is not installed with the package. */
+function withoutSchemaLibrary(folder) {
+  copyFileSync('scripts/schema-types.d.ts', join(folder, 'schema-types.d.ts'));
+  for (const name of readdirSync(folder, { recursive: true })) {
+    const path = join(folder, name);
+    if (!path.endsWith('.d.ts')) continue;
+    const text = readFileSync(path, 'utf8');
+    const shape = `${relative(dirname(path), folder) || '.'}/schema-types.js`;
+    if (text.includes("from 'zod'")) writeFileSync(path, text.replace("from 'zod'", `from '${shape}'`));
+  }
 }
