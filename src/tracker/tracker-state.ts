@@ -48,6 +48,8 @@ interface Member {
   /** What it last waited for. */
   lastNeed: Need | undefined;
   demandAt: number;
+  /** Rises with each slot it gets, so that of homes with equally few the one that waited longest is next. */
+  servedAt: number;
   /** Slots by runner that this member, as a home, may use; and the grant that said so. */
   readonly allowed: Map<string, Allowance>;
 }
@@ -84,6 +86,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   readonly #pool: string;
   readonly #name: string;
   #grantSeq = 0;
+  #served = 0;
   #newsAt = 0;
   #newsDue = false;
   #now: Now = { ms: 0, wall: 0 };
@@ -144,6 +147,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       waiting: [],
       lastNeed: undefined,
       demandAt: this.#now.ms,
+      servedAt: known?.servedAt ?? 0,
       allowed: sameProcess ? known.allowed : new Map(),
     };
     // On a new link the home counts grants anew: what it says it holds is true of all of them.
@@ -251,14 +255,11 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   /** Slots of a runner that no home may use. */
   #free(member: Member, reserved: ReadonlyMap<string, number>): number {
     if (member.info.state !== 'up') return 0;
-    return member.info.slots - Math.max(reserved.get(member.info.peer) ?? 0, member.info.running);
+    return member.info.slots - (reserved.get(member.info.peer) ?? 0);
   }
 
   #allot(): void {
-    const reserved = new Map<string, number>();
-    for (const home of this.members.values()) {
-      for (const [peer, { slots, holding }] of home.allowed) reserved.set(peer, (reserved.get(peer) ?? 0) + Math.max(slots, holding));
-    }
+    const reserved = this.#reserved();
     const changed = new Map<Member, Set<string>>();
     const hungry = [...this.members.values()].filter((home) => home.link !== undefined && home.waiting.length > 0);
     const starving = this.#serve(hungry, reserved, changed);
@@ -268,13 +269,25 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     for (const member of this.members.values()) this.#change(member, { granted: reserved.get(member.info.peer) ?? 0 });
   }
 
-  /** Gives free slots, one at a time, always to the home that holds least. Returns the homes that wait on. */
+  /** By runner: slots that homes may use or still occupy, and what runs there besides (confidential, or from memory). */
+  #reserved(): Map<string, number> {
+    const reserved = new Map([...this.members].map(([peer, { info }]) => [peer, info.running]));
+    for (const home of this.members.values()) {
+      for (const [peer, { used }] of home.allowed) reserved.set(peer, Math.max(0, (reserved.get(peer) ?? 0) - used));
+    }
+    for (const home of this.members.values()) {
+      for (const [peer, { slots, holding }] of home.allowed) reserved.set(peer, (reserved.get(peer) ?? 0) + Math.max(slots, holding));
+    }
+    return reserved;
+  }
+
+  /** Gives free slots, one at a time, always to the home that holds least, in turn. Returns the homes that wait on. */
   #serve(hungry: Member[], reserved: Map<string, number>, changed: Map<Member, Set<string>>): Member[] {
     const wants = hungry.map((home) => ({ home, total: total(home), unmet: this.#unmet(home) }));
     let open = wants.filter(({ unmet }) => unmet.length > 0);
     while (open.length > 0) {
       let least = open[0]!;
-      for (const want of open) if (want.total < least.total) least = want;
+      for (const want of open) if (want.total < least.total || (want.total === least.total && want.home.servedAt < least.home.servedAt)) least = want;
       const [first] = least.unmet;
       const runner = first === undefined ? undefined : this.#leastLoaded(first, reserved);
       if (first === undefined || runner === undefined) {
@@ -283,6 +296,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
         continue;
       }
       this.#allow(least.home, runner, reserved, changed);
+      least.home.servedAt = this.#served += 1;
       least.total += 1;
       if ((first.count -= 1) <= 0) least.unmet.shift();
       if (least.unmet.length === 0) open = open.filter((want) => want !== least);
@@ -328,7 +342,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   }
 
   #orderKey({ info }: Member, reserved: ReadonlyMap<string, number>): readonly [number, number] {
-    const load = Math.max(reserved.get(info.peer) ?? 0, info.running) / Math.max(1, info.slots);
+    const load = (reserved.get(info.peer) ?? 0) / Math.max(1, info.slots);
     const cpu = Math.floor(info.cpu_load / limits.cpuStep) * limits.cpuStep;
     return [Math.max(load, cpu), load];
   }
@@ -356,7 +370,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   #keyForOthers({ info }: Member, home: Member, reserved: ReadonlyMap<string, number>): number {
     const own = home.allowed.get(info.peer);
     const mine = own === undefined ? 0 : Math.max(own.slots, own.holding);
-    const load = Math.max(0, Math.max(reserved.get(info.peer) ?? 0, info.running) - mine) / Math.max(1, info.slots);
+    const load = Math.max(0, (reserved.get(info.peer) ?? 0) - mine) / Math.max(1, info.slots);
     return Math.max(load, Math.floor(info.cpu_load / limits.cpuStep) * limits.cpuStep);
   }
 
