@@ -328,7 +328,10 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   #workerAnswered({ worker: id, job, runUs, result, resultBytes, error, leftovers }: Extract<RunnerEvent, { type: 'worker_answered' }>): void {
     const worker = this.#workers.get(id);
     if (worker === undefined || worker.jobs[0]?.job !== job) return;
-    const attempt = this.attempts.get(worker.jobs.shift()!.key);
+    const attempt = this.attempts.get(worker.jobs[0].key);
+    // A kill was on its way: what it was told to be is what it is, once the worker is gone.
+    if (attempt?.state === 'ending') return;
+    worker.jobs.shift();
     const spent = leftovers || worker.fresh;
     if (spent && worker.state !== 'dying') this.#retire(worker);
     if (attempt !== undefined) this.#answered(attempt, runUs, result, resultBytes, error);
@@ -353,8 +356,6 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   }
 
   #answered(attempt: Attempt, runUs: number, result: Value | undefined, resultBytes: number, error: Problem | undefined): void {
-    // A kill was on its way: what it was told to be is what it is, once the worker is gone.
-    if (attempt.state === 'ending') return;
     if (error === undefined) this.#end(attempt, { outcome: 'done' }, runUs, result, resultBytes);
     else this.#end(attempt, { outcome: error.code === 'out_of_memory' ? 'out_of_memory' : 'failed', error }, runUs);
   }
