@@ -1,6 +1,6 @@
 /** `npm start` and `potluck up` as a newcomer types them: on the usual ports, or the next free ones. */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -20,6 +20,9 @@ const run = (...args: string[]) => new Started(args, { POTLUCK_HOME: folder }).e
 
 describe('npm start', () => {
   it('with --exit shows results and which peer ran each, ends with 0 and leaves nothing running', async () => {
+    // It would install them, under the feet of the tests that run meanwhile.
+    const changedAt = (path: string) => statSync(join(root, path)).mtimeMs;
+    expect(changedAt('node_modules/.package-lock.json'), 'the packages are older than package-lock.json: npm test installs them first').toBeGreaterThanOrEqual(changedAt('package-lock.json'));
     const child = spawn('npm', ['start', '--silent', '--', '--exit'], { cwd: root, env: environment({ POTLUCK_HOME: folder }), stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
