@@ -73,6 +73,10 @@ export class Driver<Event, Send, Entry, After> {
   dispatch(event: Event): void {
     if (this.#stopped) return;
     this.#queue.push(event);
+    this.#planDrain();
+  }
+
+  #planDrain(): void {
     if (this.#planned) return;
     this.#planned = true;
     queueMicrotask(() => this.#drain());
@@ -144,7 +148,9 @@ export class Driver<Event, Send, Entry, After> {
       this.#flushing = false;
       const lost = this.#held.splice(0).flatMap(({ effects }) => effects);
       if (this.#o.commitFailed === undefined) throw error;
-      this.dispatch(this.#o.commitFailed(error, lost));
+      // Before what came meanwhile: nothing may be decided any more as if it could be recorded.
+      this.#queue.unshift(this.#o.commitFailed(error, lost));
+      this.#planDrain();
       return;
     }
     this.#flushing = false;

@@ -48,6 +48,10 @@ export class SimDriver<Event, Send, Entry, After> {
   dispatch(event: Event): void {
     if (this.#stopped || !this.#o.life.alive) return;
     this.#queue.push(event);
+    this.#planDrain();
+  }
+
+  #planDrain(): void {
     if (this.#planned) return;
     this.#planned = true;
     this.#o.world.soon(() => this.#drain());
@@ -101,7 +105,8 @@ export class SimDriver<Event, Send, Entry, After> {
       this.#failed = true;
       const lost = this.#held.splice(0).map(({ effect }) => effect);
       if (this.#o.commitFailed === undefined) throw result.error;
-      return this.dispatch(this.#o.commitFailed(result.error, lost));
+      this.#queue.unshift(this.#o.commitFailed(result.error, lost));
+      return this.#planDrain();
     }
     this.#durable = result.durable;
     const open = this.#held.findIndex(({ seq }) => seq > this.#durable);
