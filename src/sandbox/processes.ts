@@ -3,7 +3,7 @@
  * Linux and asks `ps` elsewhere.
  */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** Resident pages in /proc are of this size on every Linux that Node supports but some ARM ones. */
 const PAGE_BYTES = 4096;
@@ -92,6 +92,20 @@ export function signal(pid: number, name: 'SIGKILL' | 'SIGSTOP'): boolean {
   } catch (error) {
     if (codeOf(error) === 'ESRCH' || codeOf(error) === 'EPERM') return false;
     throw error;
+  }
+}
+
+/** Half of what the kernel counts for the whole memory: more than anything of the owner's is likely to weigh. */
+const OOM_SCORE_ADDED = '500';
+
+/** When the machine runs out of memory, this process and what it starts are ended before others. */
+export function endFirstInShortage(pid: number): void {
+  if (process.platform !== 'linux') return;
+  try {
+    writeFileSync(`/proc/${pid}/oom_score_adj`, OOM_SCORE_ADDED);
+  } catch (error) {
+    // It has ended, or may not be adjusted here; its memory limit, if it has one, holds all the same.
+    if (!['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'EROFS'].includes(codeOf(error))) throw error;
   }
 }
 

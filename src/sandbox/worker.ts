@@ -24,6 +24,7 @@ import type { Enclosure } from './enclosure.ts';
 import { FrameError, FrameReader, jobFrame, settingsFrame } from './frames.ts';
 import type { Answer, GuestFrame } from './frames.ts';
 import { OutputStream } from './output.ts';
+import { endFirstInShortage } from './processes.ts';
 import { HeldPrograms } from './programs.ts';
 import { removeFolder } from './scratch.ts';
 import type { SpawnPlan } from './spawn-plan.ts';
@@ -122,6 +123,7 @@ export class Worker {
     if (child.pid === undefined) return;
     this.enclosure.enter(child.pid);
     setPriority(child.pid, NICENESS);
+    endFirstInShortage(child.pid);
     this.attach(child.stdout, (chunk) => this.streams.stdout.push(chunk));
     this.attach(child.stderr, (chunk) => this.streams.stderr.push(chunk));
     this.control = child.stdio[3] as Socket;

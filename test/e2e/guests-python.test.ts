@@ -166,6 +166,11 @@ describe('however a worker ends, it is named, and neither the peer nor a neighbo
     if (ended.error!.code === 'out_of_memory') expect(ended.error!.message).toContain('200 MB');
   });
 
+  it.runIf(process.platform === 'linux')('in a shortage of memory the kernel ends a worker before its peer', async () => {
+    const score = async (pid: number | 'self') => client.submit<number>({ language: 'python', program: 'def main(pid): return int(open(f"/proc/{pid}/oom_score_adj").read())', args: [pid] });
+    expect(await score('self')).toBeGreaterThan(await score(pool.peers[0]!.pid));
+  });
+
   it('a forked child that returns from main cannot answer for its parent', async () => {
     const program = 'import os\ndef main():\n    if os.fork() == 0:\n        return "child"\n    os.wait()\n    return "parent"';
     expect(await cpu(program)).toMatchObject({ status: 0, stdout: '"parent"\n' });
