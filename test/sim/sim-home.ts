@@ -187,7 +187,7 @@ export class SimHome {
       case 'lookup': {
         const story = this.#stories.get(effect.id);
         const error = { code: 'unknown_task', message: 'no such task' };
-        return this.#clients.get(effect.client)?.send(story === undefined ? { kind: 'no_task', id: effect.id, error } : { kind: 'outcome', ...outcomeOf(story) });
+        return this.#clients.get(effect.client)?.send(story === undefined ? { kind: 'no_task', id: effect.id, error } : { ...outcomeOf(story), kind: 'outcome' });
       }
     }
   }
