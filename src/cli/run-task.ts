@@ -6,7 +6,7 @@ import { connectTo, type ClientFlags, type Context } from './context.ts';
 import { duration, moment, percent, stateText } from './format.ts';
 import { table, type Column } from './table.ts';
 import { checkId } from './task-id.ts';
-import { clean, cleanLine, cut, flow, wrap } from './text.ts';
+import { clean, cleanLine, cut, droppedText, flow, wrap } from './text.ts';
 
 export async function runTask(context: Context<ClientFlags>): Promise<number> {
   const { terminal, flags } = context;
@@ -77,8 +77,10 @@ function receiptLines({ peer, decided, candidates, passed_over: passedOver }: Re
 
 function outputLines(name: string, output: KeptOutput | undefined, bold: (text: string) => string): string[] {
   if (output === undefined || output.text === '') return [];
-  const dropped = output.dropped_bytes > 0 ? [`  (${output.dropped_bytes} bytes in the middle were not kept)`] : [];
-  return ['', bold(name), ...clean(output.text).trimEnd().split('\n').map((line) => `  ${line}`), ...dropped];
+  const linesOf = (text: string): string[] => clean(text).trimEnd().split('\n').map((line) => `  ${line}`);
+  const { text, dropped_bytes: dropped, dropped_at: at = text.length } = output;
+  if (dropped === 0) return ['', bold(name), ...linesOf(text)];
+  return ['', bold(name), ...linesOf(text.slice(0, at)), `  ${droppedText(dropped)}`, ...(at < text.length ? linesOf(text.slice(at)) : [])];
 }
 
 function endLines({ id, state, result, error }: TaskStory): string[] {

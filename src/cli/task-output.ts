@@ -8,7 +8,7 @@
 import { TextDecoder } from 'node:util';
 import type { TaskOutput } from '../sdk/index.ts';
 import type { Terminal } from './terminal.ts';
-import { clean, cleanLine } from './text.ts';
+import { clean, cleanLine, droppedText } from './text.ts';
 
 const NEWLINE = 0x0a;
 /** An escape sequence that its chunk cut off, to be joined with the next. */
@@ -40,8 +40,9 @@ export class TaskPrinter {
     return this.#open !== undefined;
   }
 
-  print({ peer, attempt, stream, data }: TaskOutput): void {
+  print({ peer, attempt, stream, dropped, data }: TaskOutput): void {
     const key = `${peer} ${attempt} ${stream}`;
+    if (dropped > 0) this.#gap(key, markOf(peer, attempt), dropped);
     const bytes = this.#terminal.errIsTerminal ? Buffer.from(this.#cleaned(key, data)) : data;
     if (bytes.length === 0) return;
     if (!this.#mark) {
@@ -50,6 +51,14 @@ export class TaskPrinter {
       return;
     }
     this.#terminal.err(this.#marked(key, markOf(peer, attempt), bytes));
+  }
+
+  /** A line of its own for what is missing. What was cut off before it will not be completed. */
+  #gap(key: string, mark: string, dropped: number): void {
+    this.#sources.delete(key);
+    if (this.#open !== undefined) this.#terminal.err('\n');
+    this.#open = undefined;
+    this.#terminal.err(`${this.#mark ? mark : ''}${droppedText(dropped)}\n`);
   }
 
   /** Brings an open line to its end. */

@@ -68,3 +68,6 @@ export function flow(parts: readonly string[], width: number, gap = '   '): stri
 
 /** A sentence on as many lines as it takes; width 0 is no limit. */
 export const wrap = (text: string, width: number): string[] => flow(text.split(' '), width, ' ');
+
+/** What stands for output that was not kept or not told. */
+export const droppedText = (bytes: number): string => `… ${bytes} bytes dropped …`;

@@ -9,9 +9,10 @@ import { createHash } from 'node:crypto';
 import { PotluckError, causeText } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type TaskOptions, type Value } from '../wire/index.ts';
-import type { Submission } from './home-events.ts';
+import type { OutputNews, Submission } from './home-events.ts';
 import type { Home } from './home.ts';
-import { outcomeOf } from './home-state.ts';
+import { outcomeOf, outputOf } from './home-state.ts';
+import { OutputFeed } from './output-feed.ts';
 import { endedTask, historyRow, openTask, peerRows, resultOf, taskRow } from './views.ts';
 
 const tasksListedMax = 100;
@@ -25,6 +26,7 @@ export class ClientLink {
   /** Submissions whose content is on its way, by id. */
   readonly #gathering = new Map<string, Promise<void>>();
   readonly #accepted: string[] = [];
+  readonly #feed: OutputFeed;
   readonly #answers = new Map<string, Uint8Array>();
 
   constructor(number: number, connection: Connection, home: Home, about: () => Record<string, unknown>) {
@@ -32,16 +34,23 @@ export class ClientLink {
     this.#connection = connection;
     this.#home = home;
     this.#about = about;
+    this.#feed = new OutputFeed(connection);
   }
 
   start(hello: MessageBody<'hello'>): void {
     this.#connection.serve(async (hash) => this.#answers.get(hash) ?? this.#home.provide(hash));
     this.#connection.send({ kind: 'hello', ...hello });
+    this.#connection.onDrain = () => this.#feed.drained();
     this.#connection.onMessage = (message) => this.#heard(message);
   }
 
   send(message: Message): void {
+    if (message.kind === 'outcome') this.#feed.end(message.id);
     this.#connection.send(message);
+  }
+
+  output(news: OutputNews): void {
+    this.#feed.tell(news);
   }
 
   close(): void {
@@ -58,11 +67,15 @@ export class ClientLink {
   }
 
   /** Answers a watch or a cancel for a task that is not in memory. */
-  async lookUp(id: string): Promise<void> {
+  async lookUp(id: string, follow: boolean): Promise<void> {
     try {
       const story = await this.#home.ended(id);
-      if (story === undefined) this.send({ kind: 'no_task', id, error: unknownTask(id) });
-      else this.send({ kind: 'outcome', ...outcomeOf(story) });
+      if (story === undefined) {
+        this.send({ kind: 'no_task', id, error: unknownTask(id) });
+        return;
+      }
+      for (const news of follow ? outputOf(story) : []) this.#feed.tell(news);
+      this.send({ kind: 'outcome', ...outcomeOf(story) });
     } catch (error) {
       this.send({ kind: 'no_task', id, error: problemOf(error) });
     }
@@ -75,7 +88,10 @@ export class ClientLink {
       case 'watch':
         return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'watched', client: this.#number, id: message.id, follow: message.follow }));
       case 'unwatch':
-        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'unwatched', client: this.#number, id: message.id }));
+        return this.#inOrder(message.id, () => {
+          this.#feed.forget(message.id);
+          this.#home.dispatch({ type: 'unwatched', client: this.#number, id: message.id });
+        });
       case 'cancel':
         return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'cancelled', client: this.#number, id: message.id }));
       case 'ask':

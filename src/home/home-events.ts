@@ -1,4 +1,5 @@
 /** What a home is told (past tense) and what it orders (imperative). See home-state.ts. */
+import type { StreamSource } from '../lib/stream-ends.ts';
 import type { AttemptRef, Message, MessageOf, PeerInfo, Problem, TaskOptions, Value } from '../wire/messages.ts';
 import type { Story } from './records.ts';
 
@@ -34,7 +35,7 @@ export type HomeEvent =
   | { type: 'runner_load'; peer: string; running: number; slots: number; cpuLoad: number; draining: boolean }
   | { type: 'attempts_started'; peer: string; attempts: AttemptRef[] }
   | { type: 'turned_away'; peer: string; ref: AttemptRef; reason: MessageOf<'turned_away'>['reason']; detail: string | undefined }
-  | { type: 'attempt_output'; peer: string; ref: AttemptRef; stream: 'stdout' | 'stderr'; data: Uint8Array }
+  | { type: 'attempt_output'; peer: string; ref: AttemptRef; stream: 'stdout' | 'stderr'; offset?: number | undefined; data: Uint8Array }
   | { type: 'attempt_ended'; peer: string; end: MessageOf<'attempt_ended'> }
   /** `lost`: what waited for that commit and was not told. */
   | { type: 'commit_failed'; durable: number; problem: Problem; lost?: readonly HomeAfter[] }
@@ -45,14 +46,26 @@ export type HomeSend =
   | { to: 'tracker'; message: Message }
   | { to: 'dial'; peer: string };
 
+/** There is output that a client may not have read; it is read from its source when the link takes it. */
+export interface OutputNews {
+  id: string;
+  attempt: number;
+  peer: string;
+  stream: 'stdout' | 'stderr';
+  source: StreamSource;
+  /** From the beginning. */
+  again: boolean;
+}
+
 export type HomeAfter =
   | { to: 'client'; client: number; message: Message }
   | { to: 'accepted'; client: number; id: string }
+  | { to: 'output'; client: number; news: OutputNews }
   | { to: 'stored'; peer: string; ref: AttemptRef }
   /** An attempt of a `once` task: its assignment must be on disk before anybody can run it. */
   | { to: 'runner'; peer: string; message: Message }
   | { to: 'history'; story: Story; seq: number }
   /** Not in memory: the index may know. */
-  | { to: 'lookup'; client: number; id: string };
+  | { to: 'lookup'; client: number; id: string; follow: boolean };
 
 

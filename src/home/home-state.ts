@@ -16,13 +16,14 @@ import type { Decider, Decision } from '../lib/driver.ts';
 import type { Now } from '../lib/clock.ts';
 import { Heap } from '../lib/heap.ts';
 import { Prng } from '../lib/prng.ts';
+import { sourceOf } from '../lib/stream-ends.ts';
 import { limits } from '../limits.ts';
 import type { AttemptRef, Message, MessageOf, Outcome, OutcomeState, PeerInfo, Problem } from '../wire/messages.ts';
-import type { HomeAfter, HomeEvent, HomeSend, Submission } from './home-events.ts';
+import type { HomeAfter, HomeEvent, HomeSend, OutputNews, Submission } from './home-events.ts';
 import { aheadPerSlot, type Choice, chooseAhead, chooseByLoad, chooseFromMemory, isUp, type Line, misfit, newRunner, type Runner } from './placement-state.ts';
 import { Profile } from './profile-state.ts';
 import type { HomeRecord, RecordOf, Story } from './records.ts';
-import { applyToTask, currentAttempt, endedStory, isCurrent, newTask, nextAttempt, OutputKeeper, type Task } from './task-state.ts';
+import { applyToTask, currentAttempt, endedStory, isCurrent, newOutput, newTask, nextAttempt, type Task } from './task-state.ts';
 import { Waiting } from './waiting-state.ts';
 import { whyWaiting } from './why-state.ts';
 import { Watchers } from './watchers-state.ts';
@@ -226,7 +227,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     if (known !== undefined) {
       if (known.digest !== submission.digest) return this.#refuse(client, id, idConflict(id));
       this.#out.after.push({ to: 'accepted', client, id });
-      if (prior !== undefined && !this.tasks.has(id)) this.#tell(client, { kind: 'outcome', ...outcomeOf(prior) });
+      if (prior !== undefined && !this.tasks.has(id)) this.#tellEnd(client, prior, follow);
       else this.#watched(client, id, follow);
       return;
     }
@@ -290,18 +291,22 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       return;
     }
     const story = this.recent.get(id);
-    if (story !== undefined) this.#tell(client, { kind: 'outcome', ...outcomeOf(story) });
-    else this.#out.after.push({ to: 'lookup', client, id });
+    if (story !== undefined) this.#tellEnd(client, story, follow);
+    else this.#out.after.push({ to: 'lookup', client, id, follow });
+  }
+
+  /** A follower may have missed the last words. */
+  #tellEnd(client: number, story: Story, follow: boolean): void {
+    for (const news of follow ? outputOf(story) : []) this.#out.after.push({ to: 'output', client, news });
+    this.#tell(client, { kind: 'outcome', ...outcomeOf(story) });
   }
 
   #replayOutput(task: Task, client: number): void {
     const attempt = currentAttempt(task);
     if (attempt === undefined) return;
     for (const stream of ['stdout', 'stderr'] as const) {
-      const kept = task[stream]?.kept();
-      for (const data of kept === undefined ? [] : [kept.head, kept.tail]) {
-        if (data.length > 0) this.#tell(client, { kind: 'output', id: task.id, attempt: attempt.attempt, peer: attempt.peer, stream, data });
-      }
+      const source = task[stream];
+      if (source !== undefined) this.#out.after.push({ to: 'output', client, news: { id: task.id, attempt: attempt.attempt, peer: attempt.peer, stream, source, again: true } });
     }
   }
 
@@ -385,14 +390,13 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     this.#tellState(task, this.#watchers.followers(task.id));
   }
 
-  #attemptOutput({ peer, ref, stream, data }: Extract<HomeEvent, { type: 'attempt_output' }>): void {
+  #attemptOutput({ peer, ref, stream, offset, data }: Extract<HomeEvent, { type: 'attempt_output' }>): void {
     const task = this.tasks.get(ref.id);
     if (!isCurrent(task, peer, ref)) return;
-    const keeper = (task[stream] ??= new OutputKeeper());
-    keeper.add(data);
-    for (const client of this.#watchers.followers(task.id)) {
-      this.#tell(client, { kind: 'output', id: task.id, attempt: ref.attempt, peer, stream, data });
-    }
+    const source = (task[stream] ??= newOutput());
+    source.add(data, offset);
+    const news = { id: task.id, attempt: ref.attempt, peer, stream, source, again: false };
+    for (const client of this.#watchers.followers(task.id)) this.#out.after.push({ to: 'output', client, news });
   }
 
   #turnedAway({ peer, ref, reason, detail }: Extract<HomeEvent, { type: 'turned_away' }>): void {
@@ -862,6 +866,15 @@ const idConflict = (id: string): Problem => ({
 });
 
 const impossible = (why: string): Problem => ({ code: 'impossible', message: `no peer of this pool could ever run it: ${why}`, hint: 'start a peer that can, or change what the task asks for' });
+
+/** What is kept of an ended task's output, from its beginning. */
+export function outputOf({ ended }: Story): OutputNews[] {
+  const { id, attempt, peer } = ended;
+  return (['stdout', 'stderr'] as const).flatMap((stream) => {
+    const kept = ended[stream];
+    return kept === undefined || peer === null ? [] : [{ id, attempt, peer, stream, source: sourceOf(kept), again: true }];
+  });
+}
 
 /** An ended task's story as its submitter gets it. */
 export function outcomeOf({ ended, receipt, queuedMs }: Story): Outcome {

@@ -219,6 +219,9 @@ export class Home {
       case 'accepted':
         this.#clients.get(effect.client)?.accepted(effect.id);
         return;
+      case 'output':
+        this.#clients.get(effect.client)?.output(effect.news);
+        return;
       case 'runner':
         if (this.#core?.state.mayGo(effect.peer, effect.message) === true) this.#core.links.get(effect.peer)?.send(effect.message);
         return;
@@ -229,7 +232,7 @@ export class Home {
         this.store.addToHistory(effect.story, effect.seq);
         return;
       case 'lookup':
-        void this.#clients.get(effect.client)?.lookUp(effect.id);
+        void this.#clients.get(effect.client)?.lookUp(effect.id, effect.follow);
     }
   }
 
@@ -261,7 +264,7 @@ export class Home {
         driver.dispatch({ type: 'turned_away', peer, ref: message, reason: message.reason, detail: message.detail });
         return;
       case 'attempt_output':
-        driver.dispatch({ type: 'attempt_output', peer, ref: message, stream: message.stream, data: message.data });
+        driver.dispatch({ type: 'attempt_output', peer, ref: message, stream: message.stream, offset: message.offset, data: message.data });
         return;
       case 'runner_load':
         driver.dispatch({ type: 'runner_load', peer, running: message.running, slots: message.slots, cpuLoad: message.cpu_load, draining: message.draining });

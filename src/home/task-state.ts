@@ -14,7 +14,8 @@
  */
 import type { AttemptRef, Receipt } from '../wire/messages.ts';
 import { limits } from '../limits.ts';
-import type { AttemptStory, HomeRecord, Kept, RecordOf, Story } from './records.ts';
+import { StreamEnds } from '../lib/stream-ends.ts';
+import type { AttemptStory, HomeRecord, RecordOf, Story } from './records.ts';
 
 export interface Task {
   readonly id: string;
@@ -36,9 +37,14 @@ export interface Task {
   assignedAt: number;
   /** Line in which it waits now. */
   line: string;
-  stdout: OutputKeeper | undefined;
-  stderr: OutputKeeper | undefined;
+  stdout: StreamEnds | undefined;
+  stderr: StreamEnds | undefined;
 }
+
+/** What followers can still read: a large print reaches them whole though a flush of the disk lies between. */
+const followedBytes = 512 * 1024;
+
+export const newOutput = (): StreamEnds => new StreamEnds({ headBytes: limits.outputHeadBytes, tailBytes: limits.outputTailBytes, windowBytes: followedBytes });
 
 /** One minute earlier in line for each step of priority. */
 const priorityStepMs = 60_000;
@@ -110,45 +116,4 @@ export function endedStory(task: Task, record: RecordOf<'ended'>): Story {
   }
   const queuedMs = Math.max(0, (last === undefined ? record.at : last.at) - task.accepted.at);
   return { accepted: task.accepted, attempts: task.attempts, receipt: task.receipt, queuedMs, ended: record };
-}
-
-/** Keeps the first and the last bytes of a stream, however long it is. */
-export class OutputKeeper {
-  readonly #headBytes: number;
-  readonly #tailBytes: number;
-  #head: Uint8Array[] = [];
-  #headSize = 0;
-  #tail: Uint8Array[] = [];
-  #tailSize = 0;
-  #dropped = 0;
-
-  constructor(headBytes: number = limits.outputHeadBytes, tailBytes: number = limits.outputTailBytes) {
-    this.#headBytes = headBytes;
-    this.#tailBytes = tailBytes;
-  }
-
-  add(data: Uint8Array): void {
-    const room = this.#headBytes - this.#headSize;
-    if (room > 0) {
-      const first = data.subarray(0, room);
-      this.#head.push(first);
-      this.#headSize += first.length;
-    }
-    const rest = data.subarray(Math.max(0, room));
-    if (rest.length === 0) return;
-    this.#tail.push(rest);
-    this.#tailSize += rest.length;
-    while (this.#tailSize - (this.#tail[0]?.length ?? 0) >= this.#tailBytes) this.#drop(this.#tail.shift()?.length ?? 0);
-  }
-
-  #drop(size: number): void {
-    this.#tailSize -= size;
-    this.#dropped += size;
-  }
-
-  kept(): Kept {
-    const tail = Buffer.concat(this.#tail);
-    const cut = Math.max(0, tail.length - this.#tailBytes);
-    return { head: Buffer.concat(this.#head), tail: tail.subarray(cut), dropped: this.#dropped + cut };
-  }
 }

@@ -8,6 +8,7 @@ import type { HomeState } from './home-state.ts';
 import { outcomeOf } from './home-state.ts';
 import { loadOf } from './placement-state.ts';
 import type { AttemptStory, Kept, Story } from './records.ts';
+import { continuationBytes, cutCharacterBytes } from '../lib/utf8.ts';
 import { currentAttempt, type Task } from './task-state.ts';
 
 /** A task that has not ended, as a row. */
@@ -71,10 +72,17 @@ export function historyRow(entry: HistoryEntry) {
 
 const attemptRow = ({ attempt, peer, state, reason, wall }: AttemptStory) => ({ attempt, peer, state, reason, at: new Date(wall).toISOString() });
 
-const outputOf = (kept: Kept | undefined) => ({
-  text: kept === undefined ? '' : Buffer.concat([kept.head, kept.tail]).toString('utf8'),
-  dropped_bytes: kept?.dropped ?? 0,
-});
+/** Characters that the gap cut count as dropped, so that the text has none that nobody printed. */
+function outputOf(kept: Kept | undefined) {
+  if (kept === undefined) return { text: '', dropped_bytes: 0 };
+  const { dropped } = kept;
+  if (dropped === 0) return { text: Buffer.concat([kept.head, kept.tail]).toString('utf8'), dropped_bytes: 0 };
+  const head = kept.head.subarray(0, kept.head.length - cutCharacterBytes(kept.head));
+  const tail = kept.tail.subarray(continuationBytes(kept.tail));
+  const before = Buffer.from(head).toString('utf8');
+  const dropped_bytes = dropped + kept.head.length - head.length + kept.tail.length - tail.length;
+  return { text: before + Buffer.from(tail).toString('utf8'), dropped_bytes, dropped_at: before.length };
+}
 
 function common(accepted: Story['accepted'], attempts: readonly AttemptStory[], stdout: Kept | undefined, stderr: Kept | undefined) {
   return {

@@ -5,6 +5,9 @@ export type RunnerEvent =
   | { type: 'tick' }
   | { type: 'home_linked'; home: string }
   | { type: 'home_unlinked'; home: string }
+  /** Its link holds more than it should, or does not any more: what is bulky waits. */
+  | { type: 'home_full'; home: string }
+  | { type: 'home_drained'; home: string }
   /** `ready`: its program and its arguments are all here. */
   | { type: 'attempt_offered'; home: string; attempt: MessageOf<'attempt'>; ready: boolean }
   | { type: 'content_arrived'; key: string }

@@ -9,11 +9,13 @@
  * 2. Every attempt that was taken is answered once: ended (kept until stored) or turned away unstarted.
  * 3. What was sent ahead runs only in slots that nobody else was promised, and goes back when it has to wait.
  * 4. A job is in at most one worker; `take_back` is the only way back out of it.
+ * 5. Output is told before its attempt's end, and is kept as long as that.
  */
 import type { Now } from '../lib/clock.ts';
 import type { Decider, Decision } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
 import type { AttemptEnd, AttemptRef, Language, MessageOf, Problem, Refusal, Value } from '../wire/messages.ts';
+import { AttemptOutput, type Print } from './output-state.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
 import { suits, type Worker, WorkerTable } from './workers-state.ts';
 
@@ -31,11 +33,14 @@ interface Attempt {
   verdict: { outcome: AttemptEnd['outcome']; error?: Problem } | undefined;
   /** Why its worker did not come up: no fault of the task. */
   unstarted: string | undefined;
+  /** Once it has printed. */
+  output: AttemptOutput | undefined;
 }
 
 interface KeptResult {
   home: string;
   end: MessageOf<'attempt_ended'>;
+  output: AttemptOutput | undefined;
   bytes: number;
   at: number;
 }
@@ -58,6 +63,12 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   readonly attempts = new Map<string, Attempt>();
   readonly #o: RunnerOptions;
   readonly #homes = new Set<string>();
+  /** Homes whose links hold more than they should. */
+  readonly #full = new Set<string>();
+  /** Attempts with output that was not told yet. */
+  readonly #talking = new Set<Attempt>();
+  /** Kept results that a home was not told yet, on the present link. */
+  readonly #owed = new Map<string, Set<string>>();
   readonly #workers = new WorkerTable();
   readonly #kept = new Map<string, KeptResult>();
   #keptBytes = 0;
@@ -86,6 +97,8 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     this.#now = now;
     this.#out = { send: [], journal: [], after: [], wakeAt: undefined };
     for (const event of events) this.#handle(event);
+    this.#tellOutput();
+    this.#tellEnds();
     this.#startWaiting();
     this.#tellStarted();
     this.#tellLoad();
@@ -114,6 +127,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
         return this.#homeLinked(event.home);
       case 'home_unlinked':
         this.#homes.delete(event.home);
+        this.#owed.delete(event.home);
+        return;
+      case 'home_full':
+        this.#full.add(event.home);
+        return;
+      case 'home_drained':
+        this.#full.delete(event.home);
         return;
       case 'attempt_offered':
         return this.#offered(event.home, event.attempt, event.ready);
@@ -154,7 +174,19 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   #homeLinked(home: string): void {
     this.#homes.add(home);
     this.#toldLoad = '';
-    for (const kept of this.#kept.values()) if (kept.home === home) this.#tell(home, kept.end);
+    this.#full.delete(home);
+    const owed = new Set<string>();
+    for (const [key, kept] of this.#kept) {
+      if (kept.home !== home) continue;
+      kept.output?.again();
+      owed.add(key);
+    }
+    this.#owed.set(home, owed);
+    for (const attempt of this.attempts.values()) {
+      if (attempt.home !== home || attempt.output === undefined) continue;
+      attempt.output.again();
+      this.#talking.add(attempt);
+    }
   }
 
   #tell(home: string, message: Extract<RunnerSend, { to: 'home' }>['message']): void {
@@ -169,7 +201,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       return;
     }
     const ahead = message.ahead === true;
-    const attempt: Attempt = { home, message, ahead, state: ready ? 'waiting' : 'content', worker: undefined, takenAt: this.#now.ms, startedAt: 0, announced: false, verdict: undefined, unstarted: undefined };
+    const attempt: Attempt = { home, message, ahead, state: ready ? 'waiting' : 'content', worker: undefined, takenAt: this.#now.ms, startedAt: 0, announced: false, verdict: undefined, unstarted: undefined, output: undefined };
     this.attempts.set(message.key, attempt);
     if (!ahead) this.#promised += 1;
     if (ready) this.#queue(attempt);
@@ -320,9 +352,49 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   }
 
   #workerOutput({ worker: id, job, stream, data }: Extract<RunnerEvent, { type: 'worker_output' }>): void {
-    const key = this.#workers.get(id)?.jobs.find((entry) => entry.job === job)?.key;
+    const worker = this.#workers.get(id);
+    const key = worker?.jobs.find((entry) => entry.job === job)?.key;
     const attempt = key === undefined ? undefined : this.attempts.get(key);
-    if (attempt !== undefined) this.#tell(attempt.home, { kind: 'attempt_output', ...refOf(attempt.message), stream, data });
+    // What an interpreter says while it comes up is nobody's: the attempt may yet be turned away.
+    if (attempt === undefined || worker?.state === 'starting') return;
+    attempt.output ??= new AttemptOutput();
+    attempt.output.add(stream, data);
+    this.#talking.add(attempt);
+  }
+
+  #tellOutput(): void {
+    for (const attempt of this.#talking) {
+      const { home, output, message } = attempt;
+      if (output === undefined || !this.#takes(home) || output.dueAt() > this.#now.ms) continue;
+      this.#print(home, message, output.due(this.#now.ms));
+      if (output.dueAt() === Infinity) this.#talking.delete(attempt);
+    }
+  }
+
+  #print(home: string, ref: AttemptRef, prints: readonly Print[]): void {
+    for (const print of prints) this.#tell(home, { kind: 'attempt_output', ...refOf(ref), ...print });
+  }
+
+  #takes(home: string): boolean {
+    return this.#homes.has(home) && !this.#full.has(home);
+  }
+
+  /** As much as a link should hold at a time, so that those of a home that was long away do not overrun it. */
+  #tellEnds(): void {
+    for (const [home, keys] of this.#owed) {
+      let room: number = limits.linkBacklogBytes;
+      if (!this.#takes(home)) continue;
+      for (const key of keys) {
+        if (room <= 0) break;
+        keys.delete(key);
+        const kept = this.#kept.get(key);
+        if (kept === undefined) continue;
+        this.#print(home, kept.end, kept.output?.rest() ?? []);
+        kept.output?.trim();
+        this.#tell(home, kept.end);
+        room -= kept.bytes;
+      }
+    }
   }
 
   #workerAnswered({ worker: id, job, runUs, result, resultBytes, error, leftovers }: Extract<RunnerEvent, { type: 'worker_answered' }>): void {
@@ -450,14 +522,18 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       ...(error === undefined ? {} : { error }),
       ...(worker?.pid === undefined ? {} : { pid: worker.pid }),
     };
-    this.#tell(home, end);
-    if (outcome === 'killed') return;
-    this.#kept.set(message.key, { home, end, bytes: resultBytes + 200, at: this.#now.ms });
-    this.#keptBytes += resultBytes + 200;
+    if (outcome === 'killed') return this.#tell(home, end);
+    const { output } = attempt;
+    if (!this.#takes(home)) output?.trim();
+    const bytes = resultBytes + (output?.keptBytes ?? 0) + 200;
+    this.#kept.set(message.key, { home, end, output, bytes, at: this.#now.ms });
+    this.#keptBytes += bytes;
+    this.#owed.get(home)?.add(message.key);
   }
 
   #remove(attempt: Attempt): void {
     this.attempts.delete(attempt.message.key);
+    this.#talking.delete(attempt);
     if (!attempt.ahead) this.#promised -= 1;
     if (attempt.state === 'running' || attempt.state === 'ending') {
       this.#running -= 1;
@@ -555,6 +631,8 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       if (!running.announced) at = Math.min(at, running.startedAt + limits.aheadMs);
       if (worker.jobs.length > 1) at = Math.min(at, running.startedAt + limits.aheadWaitMsMax);
     }
+    for (const { home, output } of this.#talking) if (output !== undefined && this.#takes(home)) at = Math.min(at, output.dueAt());
+    for (const [home, keys] of this.#owed) if (keys.size > 0 && this.#takes(home)) at = ms;
     const oldest = this.#ahead[0];
     if (oldest !== undefined) at = Math.min(at, Math.max(oldest.takenAt, this.#lastEndAt) + limits.aheadWaitMsMax);
     return Math.max(at, ms + 1);

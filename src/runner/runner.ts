@@ -45,6 +45,8 @@ export class Runner {
   readonly #o: RunnerShellOptions;
   readonly #driver: Driver<RunnerEvent, RunnerSend, never, never>;
   readonly #homes = new Map<string, Connection>();
+  /** Homes whose links hold more than they should. */
+  readonly #full = new Set<string>();
   readonly #contents = new Contents();
   #sampler: NodeJS.Timeout | undefined;
 
@@ -91,12 +93,16 @@ export class Runner {
     const home = `${connection.peerKey}/${peerNameSchema.parse(homeName)}`;
     this.#homes.get(home)?.close();
     this.#homes.set(home, connection);
+    this.#full.delete(home);
     connection.serve((hash) => Promise.resolve(this.#contents.result(hash)));
     connection.send({ kind: 'hello', version: this.#o.version, incarnation: this.#o.incarnation, as: 'runner', name: this.#o.peer, held: this.state.heldFor(home).slice(0, limits.heldMax) });
     connection.onClose = () => {
       if (this.#homes.get(home) !== connection) return;
       this.#homes.delete(home);
       this.#driver.dispatch({ type: 'home_unlinked', home });
+    };
+    connection.onDrain = () => {
+      if (this.#homes.get(home) === connection && this.#full.delete(home)) this.#driver.dispatch({ type: 'home_drained', home });
     };
     connection.onMessage = (message) => this.#heard(home, connection, message);
     this.#driver.dispatch({ type: 'home_linked', home });
@@ -127,7 +133,7 @@ export class Runner {
   #carryOut(effect: RunnerSend): void {
     switch (effect.to) {
       case 'home':
-        this.#homes.get(effect.home)?.send(effect.message);
+        this.#sendHome(effect.home, effect.message);
         return;
       case 'spawn':
         this.#o.workers.spawn({ worker: effect.worker, language: effect.language, memoryMb: effect.memoryMb, name: this.#o.peer });
@@ -150,6 +156,15 @@ export class Runner {
       case 'forget_result':
         this.#contents.forgetResult(effect.hash);
     }
+  }
+
+  #sendHome(home: string, message: Message): void {
+    const connection = this.#homes.get(home);
+    if (connection === undefined) return;
+    connection.send(message);
+    if (connection.backlogBytes < limits.linkBacklogBytes || this.#full.has(home)) return;
+    this.#full.add(home);
+    this.#driver.dispatch({ type: 'home_full', home });
   }
 
   #jobOf(job: number, attempt: MessageOf<'attempt'>): Job {
@@ -177,11 +192,7 @@ export class Runner {
       case 'ready':
         return this.#driver.dispatch({ type: 'worker_ready', worker: event.worker, pid: event.pid });
       case 'output':
-        for (let at = 0; at < event.data.length; at += limits.inlineBytesMax) {
-          const data = event.data.subarray(at, at + limits.inlineBytesMax);
-          this.#driver.dispatch({ type: 'worker_output', worker: event.worker, job: event.job, stream: event.stream, data });
-        }
-        return;
+        return this.#driver.dispatch({ type: 'worker_output', worker: event.worker, job: event.job, stream: event.stream, data: event.data });
       case 'result': {
         const result = this.#contents.keepResult(event.result);
         const { worker, job, runUs, leftovers } = event;

@@ -76,6 +76,8 @@ export interface KeptOutput {
   text: string;
   /** Dropped between the first and the last bytes that are kept. */
   dropped_bytes: number;
+  /** Where in `text` they are missing, if any are. */
+  dropped_at?: number;
 }
 
 /** The whole story of a task. */

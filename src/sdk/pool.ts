@@ -53,8 +53,6 @@ export class Pool {
   /** Sent, neither accepted nor refused; in the order of sending. */
   readonly #sent = new Map<string, TaskView>();
   #sentBytes = 0;
-  /** Which life of the home the last link led to. */
-  #incarnation: string | undefined;
   #room: Latch<void> | undefined;
   #settled: Latch<void> | undefined;
   #ended: PotluckError | undefined;
@@ -327,10 +325,7 @@ export class Pool {
 
   // --- links -----------------------------------------------------------------------------
 
-  #linkUp({ connection, incarnation }: Dialled): void {
-    const sameHome = incarnation === this.#incarnation;
-    this.#incarnation = incarnation;
-    for (const view of this.#tasks.values()) view.linkUp(sameHome);
+  #linkUp({ connection }: Dialled): void {
     connection.serve(async (hash) => this.#shelf.get(hash));
     connection.onMessage = (message) => this.#handle(message, connection);
     for (const view of this.#sent.values()) {

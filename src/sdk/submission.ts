@@ -39,7 +39,11 @@ export interface TaskOutput {
   /** From 1. */
   readonly attempt: number;
   readonly stream: 'stdout' | 'stderr';
-  /** As printed; may end within a line or a character. */
+  /** Bytes that this attempt printed to this stream before `data`. */
+  readonly offset: number;
+  /** Of those, how many are missing since what was told last: it printed more than was kept or the link took. */
+  readonly dropped: number;
+  /** As printed; may end within a line or a character. Empty if only `dropped` is told. */
   readonly data: Uint8Array;
 }
 

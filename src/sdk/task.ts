@@ -4,8 +4,8 @@
  * Owns: the state of one task on the client's side, and that nothing is told twice.
  *
  * Invariants
- * 1. Each byte of output is told once, though a home that is watched again replays what it kept. (A home
- *    that was started again has kept none; what was printed while it was away may be missing.)
+ * 1. Each byte of output is told once, though a home that is watched again replays what it kept; what is
+ *    missing between what was told and what is told next is counted.
  * 2. Listeners run after the message that caused them was handled; what they throw is the program's
  *    own uncaught exception, never the end of the link.
  */
@@ -60,11 +60,6 @@ export class TaskView {
     for (const printed of this.#printed?.values() ?? []) printed.at = 0;
   }
 
-  /** A home that was started again kept no output: what it tells from now on is new. */
-  linkUp(sameHome: boolean): void {
-    if (!sameHome) this.#printed = undefined;
-  }
-
   stateChanged(message: MessageOf<'task_state'>): void {
     this.state = message.state;
     const { id, state, attempt, peer, waiting_for: waitingFor } = message;
@@ -72,22 +67,26 @@ export class TaskView {
     for (const { onState } of this.#listeners ?? []) if (onState) queueMicrotask(() => onState(change));
   }
 
-  printed({ id, peer, attempt, stream, data }: MessageOf<'output'>): void {
-    const fresh = this.#fresh(`${attempt} ${stream}`, data);
-    if (fresh.length === 0) return;
-    const output: TaskOutput = { id, peer, attempt, stream, data: fresh };
+  printed({ id, peer, attempt, stream, offset, data }: MessageOf<'output'>): void {
+    const printed = this.#printedOf(`${attempt} ${stream}`);
+    // An older home says no offsets: it tells everything in order.
+    const at = offset ?? printed.at;
+    printed.at = at + data.length;
+    if (printed.at <= printed.told) return;
+    const dropped = Math.max(0, at - printed.told);
+    const fresh = data.subarray(Math.max(0, printed.told - at));
+    printed.told = printed.at;
+    const output: TaskOutput = { id, peer, attempt, stream, offset: printed.at - fresh.length, dropped, data: fresh };
     for (const { onOutput } of this.#listeners ?? []) if (onOutput) queueMicrotask(() => onOutput(output));
   }
 
-  #fresh(key: string, data: Uint8Array): Uint8Array {
+  #printedOf(key: string): Printed {
     this.#printed ??= new Map();
-    let printed = this.#printed.get(key);
-    if (printed === undefined) this.#printed.set(key, (printed = { at: 0, told: 0 }));
-    printed.at += data.length;
-    if (printed.at <= printed.told) return data.subarray(data.length);
-    const fresh = Math.min(data.length, printed.at - printed.told);
-    printed.told = printed.at;
-    return data.subarray(data.length - fresh);
+    const known = this.#printed.get(key);
+    if (known !== undefined) return known;
+    const printed: Printed = { at: 0, told: 0 };
+    this.#printed.set(key, printed);
+    return printed;
   }
 }
 

@@ -218,7 +218,8 @@ export const messageSchemas = {
     /** While it waits: the reason in one sentence. */
     waiting_for: z.string().optional(),
   }),
-  output: z.object({ id: idSchema, attempt: count, peer: z.string(), stream: z.enum(['stdout', 'stderr']), data: bytes }),
+  /** `offset`: bytes of that stream of that attempt before this; what lies between one message and the next was dropped. */
+  output: z.object({ id: idSchema, attempt: count, peer: z.string(), stream: z.enum(['stdout', 'stderr']), offset: count.optional(), data: bytes }),
   outcome: outcomeSchema,
   /** `json` is the answer as JSON text, or, when it is larger than a message, content. */
   answer: z.object({ ask: count, json: valueSchema.optional(), error: problemSchema.optional() }),
@@ -263,7 +264,8 @@ export const messageSchemas = {
   // runner -> home
   started: z.object({ attempts: z.array(attemptRefSchema) }),
   turned_away: attemptRefSchema.extend({ reason: z.enum(refusals), detail: text.optional() }),
-  attempt_output: attemptRefSchema.extend({ stream: z.enum(['stdout', 'stderr']), data: bytes }),
+  /** On a new link everything that the runner keeps comes again, under the same `offset`. */
+  attempt_output: attemptRefSchema.extend({ stream: z.enum(['stdout', 'stderr']), offset: count.optional(), data: bytes }),
   attempt_ended: attemptEndSchema,
   runner_load: z.object({ running: count, slots: count, cpu_load: z.number().min(0).max(1), draining: z.boolean() }),
 } as const;

@@ -14,7 +14,7 @@ function follow({ columns, flags = {}, mark = true }: { columns?: number; flags?
   const { terminal, err } = fakeTerminal(columns);
   const following = new Following({ terminal, flags, args: [], config: () => expect.fail('no settings are needed') }, { mark });
   following.start();
-  const print = (data: string | Uint8Array, peer = 'p1', stream: 'stdout' | 'stderr' = 'stdout') => following.onOutput({ id: 'a', peer, attempt: 1, stream, data: Buffer.from(data as string) });
+  const print = (data: string | Uint8Array, peer = 'p1', stream: 'stdout' | 'stderr' = 'stdout', dropped = 0) => following.onOutput({ id: 'a', peer, attempt: 1, stream, offset: 0, dropped, data: Buffer.from(data as string) });
   const state = (waitingFor?: string) => following.onState({ id: 'a', state: waitingFor === undefined ? 'running' : 'queued', attempt: 1, peer: 'p1', ...(waitingFor !== undefined && { waitingFor }) });
   return { following, err, print, state };
 }
@@ -39,8 +39,18 @@ describe('what a task prints', () => {
 
   it('of a later attempt says so: it begins again', () => {
     const { err, following } = follow();
-    for (const attempt of [1, 2]) following.onOutput({ id: 'a', peer: 'p1', attempt, stream: 'stdout', data: Buffer.from('one\n') });
+    for (const attempt of [1, 2]) following.onOutput({ id: 'a', peer: 'p1', attempt, stream: 'stdout', offset: 0, dropped: 0, data: Buffer.from('one\n') });
     expect(err.text).toBe('[p1] one\n[p1, attempt 2] one\n');
+  });
+
+  it('that was dropped is told on a line of its own', () => {
+    for (const mark of [true, false]) {
+      const { err, print } = follow({ mark });
+      print('half a li');
+      print('ne\n', 'p1', 'stdout', 4096);
+      print('', 'p1', 'stdout', 5);
+      expect(err.text.replaceAll('[p1] ', '')).toBe('half a li\n… 4096 bytes dropped …\nne\n… 5 bytes dropped …\n');
+    }
   });
 
   it('goes into a pipe byte for byte, and unmarked if so asked', () => {

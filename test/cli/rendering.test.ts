@@ -40,7 +40,7 @@ const story: TaskStory = {
   result: { a: [1n] },
   receipt: { peer: 'machine-9001', decided: 'cpu_load', candidates: [{ peer: 'machine-9001', load: 0, cpu_load: 0.1 }, { peer: 'machine-9000', load: 0, cpu_load: 0.9 }], passed_over: { 'no python3': 1 } },
   attempts: [{ attempt: 1, peer: 'machine-9002', state: 'lost', reason: 'its peer was lost while it ran' }, { attempt: 2, peer: 'machine-9001', state: 'done', reason: null }],
-  output: { stdout: { text: 'hello\n\u001b[2Jworld\n', dropped_bytes: 7 }, stderr: { text: '', dropped_bytes: 0 } },
+  output: { stdout: { text: 'hello\n\u001b[2Jworld\n', dropped_bytes: 7, dropped_at: 6 }, stderr: { text: '', dropped_bytes: 0 } },
   waiting_for: null,
   program: 'cd'.repeat(32),
   options: { timeoutMs: 1_000 },

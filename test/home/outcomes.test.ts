@@ -65,7 +65,7 @@ describe('the outcome of a task', () => {
   });
 
   it('of a task that is not known is looked up behind the disk', () => {
-    expect(home().tell({ type: 'watched', client: 7, id: 'nobody', follow: false }).after).toEqual([{ to: 'lookup', client: 7, id: 'nobody' }]);
+    expect(home().tell({ type: 'watched', client: 7, id: 'nobody', follow: false }).after).toEqual([{ to: 'lookup', client: 7, id: 'nobody', follow: false }]);
   });
 });
 

@@ -54,24 +54,6 @@ describe('why a task waits', () => {
   });
 });
 
-describe('output', () => {
-  it('reaches a follower as it comes, and one that follows later from the start', () => {
-    const h = new TestHome().withRunners({ a: 1 });
-    const { id, attempt, key } = theAttempt(h.tell(submitted('t', {}, { follow: true })));
-    const output = (text: string) => ({ type: 'attempt_output', peer: 'a', ref: { id, attempt, key }, stream: 'stdout', data: new TextEncoder().encode(text) }) as const;
-    expect(toClients(h.tell(output('one ')), 'output')).toHaveLength(1);
-    h.tell(output('two'));
-    const late = toClients(h.tell({ type: 'watched', client: 2, id: 't', follow: true }), 'output');
-    expect(late.map(({ client, data }) => [client, new TextDecoder().decode(data)])).toEqual([[2, 'one two']]);
-  });
-
-  it('of an attempt that does not count is dropped', () => {
-    const h = new TestHome().withRunners({ a: 1 });
-    const { id, attempt } = theAttempt(h.tell(submitted('t', {}, { follow: true })));
-    expect(h.tell({ type: 'attempt_output', peer: 'a', ref: { id, attempt, key: 'f'.repeat(16) }, stream: 'stdout', data: new Uint8Array(1) }).after).toEqual([]);
-  });
-});
-
 describe('--wait', () => {
   it('ends a task that has not started in time, with the reason', () => {
     const h = new TestHome();

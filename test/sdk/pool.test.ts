@@ -221,21 +221,24 @@ describe('a lost link', () => {
     expect(heard.join('')).toBe('one two three again');
   });
 
-  it('to a home that was started again misses nothing that the new one tells', async () => {
-    const heard: string[] = [];
-    const print = (id: string, data: string) => home.send({ kind: 'output', id, attempt: 1, peer: 'p1', stream: 'stdout', data: Buffer.from(data) });
-    home.onSubmit = ({ id }) => print(id, 'before ');
+  it('tells by its place what a home that was started again says anew, and counts what is missing', async () => {
+    const heard: [number, number, string][] = [];
+    const print = (id: string, offset: number, data: string) => home.send({ kind: 'output', id, attempt: 1, peer: 'p1', stream: 'stdout', offset, data: Buffer.from(data) });
+    home.onSubmit = ({ id }) => print(id, 0, 'before ');
     home.onWatch = ({ id }) => {
-      print(id, 'after');
+      print(id, 0, 'before after ');
+      print(id, 20, 'late');
+      print(id, 22, 'te');
+      print(id, 30, '');
       home.done(id, '1');
     };
-    const task = pool.submit(request({ onOutput: ({ data }) => heard.push(text(data)) }));
+    const task = pool.submit(request({ onOutput: ({ offset, dropped, data }) => heard.push([offset, dropped, text(data)]) }));
     await task.accepted;
     await new Promise((resolve) => setImmediate(resolve));
     home.incarnation = 'second';
     home.drop();
     await task;
-    expect(heard.join('')).toBe('before after');
+    expect(heard).toEqual([[0, 0, 'before '], [7, 0, 'after '], [20, 7, 'late'], [30, 6, '']]);
   });
 
   it('asks again what was not answered', async () => {

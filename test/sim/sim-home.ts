@@ -176,6 +176,9 @@ export class SimHome {
         return this.#clients.get(effect.client)?.send(effect.message);
       case 'accepted':
         return this.#clients.get(effect.client)?.send({ kind: 'accepted', ids: [effect.id] });
+      case 'output':
+        // Workers of a simulated pool print nothing.
+        return;
       case 'runner':
         if (this.#core?.state.mayGo(effect.peer, effect.message) === true) this.#core.links.get(effect.peer)?.send(effect.message);
         return;
@@ -202,7 +205,7 @@ function eventOf(peer: string, message: Message): HomeEvent {
     case 'turned_away':
       return { type: 'turned_away', peer, ref: message, reason: message.reason, detail: message.detail };
     case 'attempt_output':
-      return { type: 'attempt_output', peer, ref: message, stream: message.stream, data: message.data };
+      return { type: 'attempt_output', peer, ref: message, stream: message.stream, offset: message.offset, data: message.data };
     case 'runner_load':
       return { type: 'runner_load', peer, running: message.running, slots: message.slots, cpuLoad: message.cpu_load, draining: message.draining };
     default:
