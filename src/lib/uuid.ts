@@ -8,8 +8,8 @@ const bitsOfCounter = 12;
 const counterMax = (1 << bitsOfCounter) - 1;
 
 /** Random bytes are drawn in bulk: a system call per id would be a third of the cost of a small submission. */
-const pool = new Uint8Array(8 * 512);
-let poolAt = pool.length;
+const stock = new Uint8Array(8 * 512);
+let stockAt = stock.length;
 let lastMs = 0;
 let counter = 0;
 
@@ -32,11 +32,11 @@ export function uuidv7(wallMs: number = Date.now()): string {
 
 /** 16 hexadecimal digits. */
 function randomHex(): string {
-  if (poolAt >= pool.length) {
-    randomFillSync(pool);
-    poolAt = 0;
+  if (stockAt >= stock.length) {
+    randomFillSync(stock);
+    stockAt = 0;
   }
-  const drawn = Buffer.from(pool.buffer, poolAt, 8).toString('hex');
-  poolAt += 8;
+  const drawn = Buffer.from(stock.buffer, stockAt, 8).toString('hex');
+  stockAt += 8;
   return drawn;
 }
