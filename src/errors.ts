@@ -63,6 +63,7 @@ export const catalogue = {
 
   // refused
   unknown_task: entry('user', exit.refused, false, 'This home has no task of that id.'),
+  no_longer_kept: entry('user', exit.refused, false, 'The task ended so long ago, or so many tasks ago, that its home keeps only how it ended.'),
   id_conflict: entry('user', exit.refused, false, 'The id belongs to another task: program, function, arguments or options differ.'),
   program_too_large: entry('user', exit.refused, false, 'The program is larger than a program may be.'),
   arguments_too_large: entry('user', exit.refused, false, 'The arguments are larger than a value may be.'),

@@ -39,11 +39,18 @@ export const limits = {
   leaseMs: 15_000,
   /** One tick is at most this long, so that a process that was frozen does not expire the world on waking. */
   tickMsMax: 1_000,
-  /** Ended tasks kept whole, by count, age and bytes of the journal. */
+  /**
+   * Ended tasks kept whole, by count, age and bytes: of the journal without what was only written again,
+   * and of the large values that it names. The journal goes by whole segments, so a home keeps up to one
+   * segment more; what waits or runs is kept whatever these say.
+   */
   endedTasksMax: 1_000_000,
   endedAgeMsMax: 30 * 86_400_000,
   journalBytesMax: 4 * GiB,
-  /** What is left of a pruned task (id, digest, outcome) is kept for this long or this many. */
+  /**
+   * What is left of a pruned task (id, digest, outcome) is kept for this long or this many; what is beyond goes
+   * with the segment it lies in.
+   */
   prunedAgeMsMax: 30 * 86_400_000,
   prunedTasksMax: 5_000_000,
   /** Ended tasks a home answers from memory before it asks the index. */

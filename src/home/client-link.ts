@@ -13,7 +13,8 @@ import type { OutputNews, Submission } from './home-events.ts';
 import type { Home } from './home.ts';
 import { outcomeOf, outputOf } from './home-state.ts';
 import { OutputFeed } from './output-feed.ts';
-import { endedTask, historyRow, openTask, peerRows, resultOf, taskRow } from './views.ts';
+import { isPruned } from './records.ts';
+import { endedTask, historyRow, openTask, peerRows, prunedTask, resultOf, taskRow } from './views.ts';
 
 const tasksListedMax = 100;
 const answersMax = 4;
@@ -75,7 +76,7 @@ export class ClientLink {
         return;
       }
       for (const news of follow ? outputOf(story) : []) this.#feed.tell(news);
-      this.send({ kind: 'outcome', ...outcomeOf(story) });
+      this.send(outcomeOf(story));
     } catch (error) {
       this.send({ kind: 'no_task', id, error: problemOf(error) });
     }
@@ -112,13 +113,15 @@ export class ClientLink {
 
   // --- submissions -------------------------------------------------------------------------
 
-  #submit({ kind: _kind, follow = false, ...spec }: MessageOf<'submit'>): void {
+  #submit(spec: MessageOf<'submit'>): void {
+    const follow = spec.follow ?? false;
     const problem = tooLarge(spec.args) ?? (spec.kwargs === undefined ? undefined : (tooLarge(spec.kwargs) ?? noKwargs(spec.language)));
     if (problem !== undefined) {
       this.send({ kind: 'refused', id: spec.id, error: problem });
       return;
     }
-    const submission: Submission = { ...spec, digest: digestOf(spec), submitter: this.#connection.peerKey };
+    const { id, program, language, function: name, args, kwargs, options } = spec;
+    const submission: Submission = { id, program, language, function: name, args, kwargs, options, digest: digestOf(spec), submitter: this.#connection.peerKey };
     const known = !this.#home.store.endedIds.has(spec.id) || this.#home.state.recent.has(spec.id) || this.#home.state.tasks.has(spec.id);
     const here = this.#home.programs.get(spec.program) !== undefined && isInline(spec.args) && isInline(spec.kwargs);
     if (known && here) {
@@ -132,12 +135,16 @@ export class ClientLink {
   }
 
   async #gather(submission: Submission, follow: boolean): Promise<void> {
+    const release = this.#home.store.holdBlobs(blobsOf(submission));
     try {
       const prior = await this.#home.ended(submission.id);
       if (prior === undefined) await this.#fetchContent(submission);
       this.#home.dispatch({ type: 'submitted', client: this.#number, follow, submission, prior });
     } catch (error) {
       this.send({ kind: 'refused', id: submission.id, error: problemOf(error) });
+    } finally {
+      // When it has been decided, its record names them.
+      setImmediate(release);
     }
   }
 
@@ -209,11 +216,14 @@ export class ClientLink {
     const task = this.#home.state.tasks.get(id);
     if (task !== undefined) return Buffer.from(openTask(this.#home.state, task, this.#home.now()));
     const story = await this.#home.ended(id);
+    if (story !== undefined && isPruned(story)) return prunedTask(story);
     if (story === undefined) throw new PotluckError('unknown_task', `this home has no task ${id}`, { fix: 'check the id and the peer it was submitted to: potluck history' });
     const result = resultOf(story);
     return endedTask(story, result === undefined ? undefined : await this.#home.bytesOf(result));
   }
 }
+
+const blobsOf = ({ program, args, kwargs }: Submission): string[] => [program, ...[args, kwargs].flatMap((value) => (value === undefined || value instanceof Uint8Array ? [] : [value.hash]))];
 
 const isInline = (value: Value | undefined): boolean => value === undefined || value instanceof Uint8Array;
 

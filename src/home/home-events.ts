@@ -1,7 +1,7 @@
 /** What a home is told (past tense) and what it orders (imperative). See home-state.ts. */
 import type { StreamSource } from '../lib/stream-ends.ts';
 import type { AttemptRef, Message, MessageOf, PeerInfo, Problem, TaskOptions, Value } from '../wire/messages.ts';
-import type { Story } from './records.ts';
+import type { Past, PrunedTask, Story } from './records.ts';
 
 /** A submission whose content is all here. */
 export interface Submission {
@@ -20,7 +20,7 @@ export type HomeEvent =
   | { type: 'tick' }
   | { type: 'started' }
   /** `prior`: the ended task of this id, if it is no longer in memory. */
-  | { type: 'submitted'; client: number; follow: boolean; submission: Submission; prior?: Story | undefined }
+  | { type: 'submitted'; client: number; follow: boolean; submission: Submission; prior?: Past | undefined }
   | { type: 'watched'; client: number; id: string; follow: boolean }
   | { type: 'unwatched'; client: number; id: string }
   | { type: 'cancelled'; client: number; id: string }
@@ -39,7 +39,14 @@ export type HomeEvent =
   | { type: 'attempt_ended'; peer: string; end: MessageOf<'attempt_ended'> }
   /** `lost`: what waited for that commit and was not told. */
   | { type: 'commit_failed'; durable: number; problem: Problem; lost?: readonly HomeAfter[] }
+  /** A step of a compaction: what must be said again, or in short, before old records are dropped. */
+  | { type: 'compacting'; restate: readonly string[]; retell: readonly Story[]; prune: readonly Pruning[] }
   | { type: 'draining' };
+
+export interface Pruning {
+  since: number;
+  tasks: readonly PrunedTask[];
+}
 
 export type HomeSend =
   | { to: 'runner'; peer: string; message: Message }
@@ -65,6 +72,9 @@ export type HomeAfter =
   /** An attempt of a `once` task: its assignment must be on disk before anybody can run it. */
   | { to: 'runner'; peer: string; message: Message }
   | { to: 'history'; story: Story; seq: number }
+  | { to: 'pruned'; tasks: readonly PrunedTask[]; seq: number }
+  /** A step is on disk. `ended`: those of `restate` that do not wait or run any more. */
+  | { to: 'compacted'; ended: readonly string[] }
   /** Not in memory: the index may know. */
   | { to: 'lookup'; client: number; id: string; follow: boolean };
 

@@ -18,12 +18,12 @@ import { Heap } from '../lib/heap.ts';
 import { Prng } from '../lib/prng.ts';
 import { sourceOf } from '../lib/stream-ends.ts';
 import { limits } from '../limits.ts';
-import type { AttemptRef, Message, MessageOf, Outcome, OutcomeState, PeerInfo, Problem } from '../wire/messages.ts';
+import type { AttemptRef, Message, MessageOf, OutcomeState, PeerInfo, Problem } from '../wire/messages.ts';
 import type { HomeAfter, HomeEvent, HomeSend, OutputNews, Submission } from './home-events.ts';
 import { aheadPerSlot, type Choice, chooseAhead, chooseByLoad, chooseFromMemory, isUp, type Line, misfit, newRunner, type Runner } from './placement-state.ts';
 import { Profile } from './profile-state.ts';
-import type { HomeRecord, RecordOf, Story } from './records.ts';
-import { applyToTask, currentAttempt, endedStory, isCurrent, newOutput, newTask, nextAttempt, type Task } from './task-state.ts';
+import { type HomeRecord, isPruned, type Past, type PrunedTask, type RecordOf, type Story } from './records.ts';
+import { applyToTask, currentAttempt, endedStory, isCurrent, newOutput, newTask, nextAttempt, restate, type Task, taskFrom } from './task-state.ts';
 import { Waiting } from './waiting-state.ts';
 import { whyWaiting } from './why-state.ts';
 import { Watchers } from './watchers-state.ts';
@@ -152,6 +152,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
         return this.#attemptEnded(event.peer, event.end);
       case 'commit_failed':
         return this.#commitFailed(event);
+      case 'compacting':
+        return this.#compacting(event);
       case 'draining':
         this.draining = true;
     }
@@ -166,12 +168,21 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   }
 
   #apply(record: HomeRecord): Story | undefined {
-    if (record.kind === 'accepted') {
-      const task = newTask(record, this.#seq);
-      this.tasks.set(task.id, task);
-      this.waiting.add(task);
-      this.#setExpiry(task);
-      return undefined;
+    switch (record.kind) {
+      case 'accepted':
+        this.#open(newTask(record, this.#seq));
+        return undefined;
+      case 'restated':
+        // What led to it is still in the journal, or was lived through: nothing new.
+        if (!this.tasks.has(record.id)) this.#open(taskFrom(record));
+        return undefined;
+      case 'retold': {
+        const { accepted, attempts, receipt, queuedMs, ended } = record;
+        return { accepted, attempts, receipt, queuedMs, ended };
+      }
+      case 'pruned':
+        for (const { id } of record.tasks) this.#forget(id);
+        return undefined;
     }
     const task = this.tasks.get(record.id);
     if (task === undefined) return undefined;
@@ -182,11 +193,19 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     return undefined;
   }
 
+  #open(task: Task): void {
+    this.tasks.set(task.id, task);
+    if (task.state !== 'queued') return;
+    if (task.notBefore > 0 && task.attempts.at(-1)?.state === 'failed') this.#alarms.push(task.notBefore, task.id);
+    else this.waiting.add(task);
+    this.#setExpiry(task);
+  }
+
   /** Back in line; a failed attempt's task first waits for a time that doubles. */
   #enqueue(task: Task, at: number, first: boolean): void {
     const last = task.attempts.at(-1);
     if (last?.state !== 'failed' || first) {
-      this.waiting.add(task, first);
+      this.waiting.add(task);
       this.#setExpiry(task);
       return;
     }
@@ -209,6 +228,13 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     return story;
   }
 
+  #forget(id: string): void {
+    const story = this.recent.get(id);
+    if (story === undefined) return;
+    this.recent.delete(id);
+    this.#recentBytes -= storyBytes(story);
+  }
+
   /** A tenth at once: taking single entries off the front of a large Map gets slow. */
   #forgetOldest(): void {
     const keep = 0.9;
@@ -223,9 +249,9 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   #submitted({ client, follow, submission, prior }: Extract<HomeEvent, { type: 'submitted' }>): void {
     const { id } = submission;
-    const known = this.tasks.get(id)?.accepted ?? this.recent.get(id)?.accepted ?? prior?.accepted;
+    const known = this.tasks.get(id)?.accepted.digest ?? this.recent.get(id)?.accepted.digest ?? (prior === undefined ? undefined : digestOf(prior));
     if (known !== undefined) {
-      if (known.digest !== submission.digest) return this.#refuse(client, id, idConflict(id));
+      if (known !== submission.digest) return this.#refuse(client, id, idConflict(id));
       this.#out.after.push({ to: 'accepted', client, id });
       if (prior !== undefined && !this.tasks.has(id)) this.#tellEnd(client, prior, follow);
       else this.#watched(client, id, follow);
@@ -234,7 +260,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const problem = this.#whyNot(submission);
     if (problem !== undefined) return this.#refuse(client, id, problem);
     const { ms: at, wall } = this.#now;
-    this.#record({ kind: 'accepted', ...submission, at, wall });
+    const { program, language, function: name, args, kwargs, options, digest, submitter } = submission;
+    this.#record({ kind: 'accepted', id, program, language, function: name, args, kwargs, options, digest, submitter, at, wall });
     this.#watchers.add(client, id, follow);
     this.#out.after.push({ to: 'accepted', client, id });
   }
@@ -296,9 +323,9 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   }
 
   /** A follower may have missed the last words. */
-  #tellEnd(client: number, story: Story, follow: boolean): void {
+  #tellEnd(client: number, story: Past, follow: boolean): void {
     for (const news of follow ? outputOf(story) : []) this.#out.after.push({ to: 'output', client, news });
-    this.#tell(client, { kind: 'outcome', ...outcomeOf(story) });
+    this.#tell(client, outcomeOf(story));
   }
 
   #replayOutput(task: Task, client: number): void {
@@ -354,7 +381,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const story = this.#record(record);
     if (story === undefined) return;
     const outcome = outcomeOf(story);
-    for (const client of this.#watchers.take(task.id)) this.#tell(client, { kind: 'outcome', ...outcome });
+    for (const client of this.#watchers.take(task.id)) this.#tell(client, outcome);
     this.#out.after.push({ to: 'history', story, seq: this.#seq });
   }
 
@@ -817,6 +844,25 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   // --- the disk ----------------------------------------------------------------------------
 
+  #compacting({ restate: ids, retell, prune }: Extract<HomeEvent, { type: 'compacting' }>): void {
+    const { ms: at, wall } = this.#now;
+    const ended: string[] = [];
+    for (const id of ids) {
+      const task = this.tasks.get(id);
+      if (task === undefined) ended.push(id);
+      else this.#record(restate(task, this.#now));
+    }
+    for (const story of retell) {
+      this.#record({ kind: 'retold', id: story.accepted.id, ...story, at, wall });
+      this.#out.after.push({ to: 'history', story, seq: this.#seq });
+    }
+    for (const { since, tasks } of prune) {
+      this.#record({ kind: 'pruned', since, tasks: [...tasks], at, wall });
+      this.#out.after.push({ to: 'pruned', tasks, seq: this.#seq });
+    }
+    this.#out.after.push({ to: 'compacted', ended });
+  }
+
   /** What was not on disk is refused; the shell then starts a new state from the journal. */
   #commitFailed({ durable, problem, lost = [] }: Extract<HomeEvent, { type: 'commit_failed' }>): void {
     this.#storeProblem = problem;
@@ -867,8 +913,29 @@ const idConflict = (id: string): Problem => ({
 
 const impossible = (why: string): Problem => ({ code: 'impossible', message: `no peer of this pool could ever run it: ${why}`, hint: 'start a peer that can, or change what the task asks for' });
 
+const digestOf = (past: Past): string => (isPruned(past) ? past.digest : past.accepted.digest);
+
+/** Of a pruned task: how it ended, and that this is all. */
+const prunedOutcome = ({ id, state, endedWall }: PrunedTask): MessageOf<'outcome'> => ({
+  kind: 'outcome',
+  id,
+  state,
+  peer: null,
+  attempt: 0,
+  queued_ms: 0,
+  run_ms: null,
+  receipt: null,
+  error: {
+    code: 'no_longer_kept',
+    message: `the task ended ${state} at ${new Date(endedWall).toISOString()}, and its home keeps no more of it than that`,
+    hint: 'if its result is needed, submit it again under a new id',
+  },
+});
+
 /** What is kept of an ended task's output, from its beginning. */
-export function outputOf({ ended }: Story): OutputNews[] {
+export function outputOf(past: Past): OutputNews[] {
+  if (isPruned(past)) return [];
+  const { ended } = past;
   const { id, attempt, peer } = ended;
   return (['stdout', 'stderr'] as const).flatMap((stream) => {
     const kept = ended[stream];
@@ -876,17 +943,13 @@ export function outputOf({ ended }: Story): OutputNews[] {
   });
 }
 
-/** An ended task's story as its submitter gets it. */
-export function outcomeOf({ ended, receipt, queuedMs }: Story): Outcome {
-  return {
-    id: ended.id,
-    state: ended.state,
-    peer: ended.peer,
-    attempt: ended.attempt,
-    queued_ms: queuedMs,
-    run_ms: ended.runMs,
-    receipt,
-    ...(ended.result === undefined ? {} : { result: ended.result }),
-    ...(ended.error === undefined ? {} : { error: ended.error }),
-  };
+/** How a task ended, as its submitter gets it. */
+export const outcomeOf = (past: Past): MessageOf<'outcome'> => (isPruned(past) ? prunedOutcome(past) : storyOutcome(past));
+
+function storyOutcome({ ended, receipt, queuedMs }: Story): MessageOf<'outcome'> {
+  const { id, state, peer, attempt, runMs, result, error } = ended;
+  const outcome: MessageOf<'outcome'> = { kind: 'outcome', id, state, peer, attempt, queued_ms: queuedMs, run_ms: runMs, receipt };
+  if (result !== undefined) outcome.result = result;
+  if (error !== undefined) outcome.error = error;
+  return outcome;
 }

@@ -14,11 +14,12 @@ import { PotluckError } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type Connection, type Machine, type Message, type MessageBody, type MessageOf, type PeerInfo, type Problem, type Value } from '../wire/index.ts';
 import { ClientLink } from './client-link.ts';
+import { Compaction } from './compaction.ts';
 import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
 import { HomeState } from './home-state.ts';
-import { HomeStore } from './home-store.ts';
+import { HomeStore, type HomeStoreOptions } from './home-store.ts';
 import { ProgramCache } from './program-cache.ts';
-import type { HomeRecord, Story } from './records.ts';
+import type { HomeRecord, Past } from './records.ts';
 import { RunnerLinks } from './runner-links.ts';
 import { peerRows } from './views.ts';
 
@@ -30,6 +31,8 @@ export interface HomeOptions {
   /** Folder of the store. */
   folder: string;
   indexWorker: URL;
+  /** What only tests choose. */
+  store?: Pick<HomeStoreOptions, 'files' | 'segmentBytesMax' | 'retention'>;
   connect: (info: PeerInfo) => Promise<Connection>;
   /** Facts for `status` that are not the home's own. */
   about: () => Record<string, unknown>;
@@ -42,9 +45,12 @@ interface Core {
   state: HomeState;
   driver: Driver<HomeEvent, HomeSend, HomeRecord, HomeAfter>;
   links: RunnerLinks;
+  compaction: Compaction;
 }
 
 const reopenMs = 500;
+/** What is past the retention by its age alone is looked for this often. */
+const compactMs = 3_600_000;
 
 export class Home {
   readonly store: HomeStore;
@@ -55,6 +61,7 @@ export class Home {
   #core: Core | undefined;
   #clientCount = 0;
   #silence: NodeJS.Timeout | undefined;
+  #hourly: NodeJS.Timeout | undefined;
   #known: PeerInfo[] = [];
   #trackerUp = false;
   #grantSeen = 0;
@@ -63,7 +70,7 @@ export class Home {
 
   constructor(options: HomeOptions) {
     this.#o = options;
-    this.store = new HomeStore({ folder: options.folder, indexWorker: options.indexWorker });
+    this.store = new HomeStore({ folder: options.folder, indexWorker: options.indexWorker, ...options.store });
     this.programs = new ProgramCache(this.store.blobs);
   }
 
@@ -74,6 +81,8 @@ export class Home {
     const opened = await this.store.open((record, seq) => state.replay(record, seq));
     if (opened.cutBytes > 0) this.#o.log(`the journal's last ${opened.cutBytes} bytes, of an interrupted write, were cut`);
     this.#begin(state, opened.lastAtMs);
+    this.store.onRotated = () => this.#core?.compaction.wake();
+    this.#hourly = setInterval(() => this.#core?.compaction.wake(), compactMs);
     this.#silence = setInterval(() => setImmediate(() => this.#core?.links.checkSilence()), limits.tickMsMax);
   }
 
@@ -105,17 +114,28 @@ export class Home {
       onMessage: (peer, connection, message) => this.#fromRunner(driver, peer, connection, message),
       log: this.#o.log,
     });
-    this.#core = { state, driver, links };
+    const compaction = new Compaction({
+      store: this.store,
+      dispatch: (step) => driver.dispatch(step),
+      nowMs: () => this.now(),
+      isKept: (hash) => this.programs.get(hash) !== undefined,
+      log: this.#o.log,
+      broken: this.#o.broken,
+    });
+    this.#core = { state, driver, links, compaction };
     driver.dispatch({ type: 'peers_told', all: false, peers: this.#known });
     if (this.#trackerUp) driver.dispatch({ type: 'tracker_up', seen: this.#grantSeen });
     driver.dispatch({ type: 'started' });
+    compaction.wake();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#silence);
+    clearInterval(this.#hourly);
     for (const client of this.#clients.values()) client.close();
     const core = this.#core;
+    await core?.compaction.stop();
     await core?.driver.settled();
     core?.driver.stop();
     core?.links.closeAll();
@@ -175,8 +195,8 @@ export class Home {
   }
 
   /** An ended task, from memory or from the index; undefined when there is none of that id. */
-  async ended(id: string): Promise<Story | undefined> {
-    return this.state.recent.get(id) ?? this.store.endedStory(id);
+  async ended(id: string): Promise<Past | undefined> {
+    return this.state.recent.get(id) ?? this.store.past(id);
   }
 
   // --- tracker -----------------------------------------------------------------------------
@@ -231,6 +251,12 @@ export class Home {
       case 'history':
         this.store.addToHistory(effect.story, effect.seq);
         return;
+      case 'pruned':
+        this.store.addPruned(effect.tasks, effect.seq);
+        return;
+      case 'compacted':
+        this.#core?.compaction.stepDone(effect.ended);
+        return;
       case 'lookup':
         void this.#clients.get(effect.client)?.lookUp(effect.id, effect.follow);
     }
@@ -279,14 +305,17 @@ export class Home {
 
   /** A large result is on our disk before its outcome is decided. If that fails, the runner still has it. */
   async #fetchResult(driver: Core['driver'], peer: string, connection: Connection, end: MessageOf<'attempt_ended'>, hash: string): Promise<void> {
+    const release = this.store.holdBlobs([hash]);
     try {
       await this.store.blobs.put(await connection.fetch(hash, limits.valueBytesMax));
+      driver.dispatch({ type: 'attempt_ended', peer, end });
     } catch (error) {
       this.#o.log(`result of ${end.id}: ${error instanceof Error ? error.message : String(error)}`);
       connection.close();
-      return;
+    } finally {
+      // When it has been decided, its record names the result.
+      setImmediate(release);
     }
-    driver.dispatch({ type: 'attempt_ended', peer, end });
   }
 
   // --- a failed disk -----------------------------------------------------------------------
@@ -299,6 +328,7 @@ export class Home {
   }
 
   async #recover(failed: Core['driver']): Promise<void> {
+    await this.#core?.compaction.stop();
     await this.store.abandonLog();
     while (!this.#stopped) {
       await new Promise((resolve) => setTimeout(resolve, reopenMs));

@@ -6,7 +6,7 @@
  * same stories as living through them.
  */
 import * as z from 'zod';
-import { type OutcomeState, optionsSchema, outcomes, problemSchema, receiptSchema, languageSchema, valueSchema } from '../wire/messages.ts';
+import { optionsSchema, outcomes, problemSchema, receiptSchema, languageSchema, valueSchema } from '../wire/messages.ts';
 
 const number = z.number();
 
@@ -63,20 +63,62 @@ const ended = z.object({
   stdout: keptSchema.optional(),
   stderr: keptSchema.optional(),
 });
-export const recordSchema = z.discriminatedUnion('kind', [accepted, assigned, requeued, ended]);
+const attemptStory = z.object({
+  attempt: number,
+  key: z.string(),
+  peer: z.string(),
+  state: z.enum(['assigned', 'running', 'lost', 'failed', 'moved', ...outcomes]),
+  reason: z.string().nullable(),
+  at: number,
+  wall: number,
+});
+/** A task that has not ended, told again because its first records are about to be dropped. */
+const restated = z.object({
+  kind: z.literal('restated'),
+  id: z.string(),
+  accepted,
+  /** The number of the record that accepted it. */
+  seq: number,
+  attempts: z.array(attemptStory),
+  receipt: receiptSchema.nullable(),
+  losses: number,
+  failures: number,
+  avoid: z.string().nullable(),
+  notBefore: number,
+  assignedAt: number,
+  isAssigned: z.boolean(),
+  at: number,
+  wall: number,
+});
+/** A task that has ended, told again because its first records are about to be dropped and its last are not. */
+const retold = z.object({
+  kind: z.literal('retold'),
+  id: z.string(),
+  accepted,
+  attempts: z.array(attemptStory),
+  receipt: receiptSchema.nullable(),
+  queuedMs: number,
+  ended,
+  at: number,
+  wall: number,
+});
+const prunedTask = z.object({ id: z.string(), digest: z.string(), state: z.enum(outcomes), endedWall: number });
+/** What is left of ended tasks whose records are about to be dropped. */
+const pruned = z.object({
+  kind: z.literal('pruned'),
+  /** The home's clock when they were first pruned: the record may be written again. */
+  since: number,
+  tasks: z.array(prunedTask),
+  at: number,
+  wall: number,
+});
+export const recordSchema = z.discriminatedUnion('kind', [accepted, assigned, requeued, ended, restated, retold, pruned]);
+export type PrunedTask = z.infer<typeof prunedTask>;
 export type HomeRecord = z.infer<typeof recordSchema>;
 export type RecordOf<K extends HomeRecord['kind']> = Extract<HomeRecord, { kind: K }>;
 
 /** One try, as a task's story tells it. */
-export interface AttemptStory {
-  attempt: number;
-  key: string;
-  peer: string;
-  state: 'assigned' | 'running' | 'lost' | 'failed' | 'moved' | OutcomeState;
-  reason: string | null;
-  at: number;
-  wall: number;
-}
+export type AttemptStory = z.infer<typeof attemptStory>;
 
 /** Everything that is known of a task that ended. */
 export interface Story {
@@ -86,3 +128,8 @@ export interface Story {
   queuedMs: number;
   ended: RecordOf<'ended'>;
 }
+
+/** What a home knows of a task that ended: everything, or what pruning left. */
+export type Past = Story | PrunedTask;
+
+export const isPruned = (past: Past): past is PrunedTask => !('accepted' in past);

@@ -12,10 +12,11 @@
  * 2. An ended task is never changed again.
  * 3. A refused attempt leaves no trace: the next one has the same number and another key.
  */
-import type { AttemptRef, Receipt } from '../wire/messages.ts';
+import type { Now } from '../lib/clock.ts';
 import { limits } from '../limits.ts';
 import { StreamEnds } from '../lib/stream-ends.ts';
-import type { AttemptStory, HomeRecord, RecordOf, Story } from './records.ts';
+import type { AttemptRef, Receipt } from '../wire/messages.ts';
+import type { AttemptStory, RecordOf, Story } from './records.ts';
 
 export interface Task {
   readonly id: string;
@@ -49,6 +50,10 @@ export const newOutput = (): StreamEnds => new StreamEnds({ headBytes: limits.ou
 /** One minute earlier in line for each step of priority. */
 const priorityStepMs = 60_000;
 
+/** A story of a thousand attempts must still fit into one record of the journal. */
+const longReasonsMax = 100;
+const shortReasonLength = 500;
+
 export function newTask(record: RecordOf<'accepted'>, seq: number): Task {
   return {
     id: record.id,
@@ -81,8 +86,21 @@ export function isCurrent(task: Task | undefined, peer: string, ref: AttemptRef)
 /** The number of the next attempt. */
 export const nextAttempt = (task: Task): number => task.attempts.length + 1;
 
-/** Changes a task as its record says; `accepted` and `ended` are its home's, which adds and removes it. */
-export function applyToTask(task: Task, record: Exclude<HomeRecord, { kind: 'accepted' | 'ended' }>): void {
+/** All that is durable of a task that has not ended, as one record: `taskFrom` gives the same task again. */
+export function restate(task: Task, now: Now): RecordOf<'restated'> {
+  const { id, accepted, seq, receipt, losses, failures, avoid, notBefore, assignedAt } = task;
+  // Copies: the record is written a moment later.
+  const attempts = task.attempts.map((attempt) => ({ ...attempt, state: attempt.state === 'running' ? ('assigned' as const) : attempt.state }));
+  const isAssigned = task.state !== 'queued';
+  return { kind: 'restated', id, accepted, seq, attempts, receipt, losses, failures, avoid, notBefore, assignedAt, isAssigned, at: now.ms, wall: now.wall };
+}
+
+export function taskFrom({ accepted, seq, attempts, receipt, losses, failures, avoid, notBefore, assignedAt, isAssigned }: RecordOf<'restated'>): Task {
+  return { ...newTask(accepted, seq), state: isAssigned ? 'assigned' : 'queued', attempts, receipt, losses, failures, avoid, notBefore, assignedAt };
+}
+
+/** Changes a task as its record says; it is its home that adds and removes it. */
+export function applyToTask(task: Task, record: RecordOf<'assigned' | 'requeued'>): void {
   if (record.kind === 'assigned') {
     task.state = 'assigned';
     task.receipt = record.receipt;
@@ -101,7 +119,7 @@ export function applyToTask(task: Task, record: Exclude<HomeRecord, { kind: 'acc
     return;
   }
   last.state = record.why;
-  last.reason = record.reason;
+  last.reason = task.attempts.length > longReasonsMax ? record.reason.slice(0, shortReasonLength) : record.reason;
   if (record.why === 'lost') task.losses += 1;
   if (record.why === 'failed') task.failures += 1;
   task.avoid = last.peer;

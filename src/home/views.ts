@@ -2,13 +2,13 @@
  * What a home answers to questions, as the documents that `--json` prints.
  * Values are put in as the JSON texts that they are, never parsed on the way.
  */
-import type { Outcome, PeerInfo, Value } from '../wire/index.ts';
+import type { MessageOf, PeerInfo, Value } from '../wire/index.ts';
 import type { HistoryEntry } from '../store/index.ts';
 import type { HomeState } from './home-state.ts';
 import { outcomeOf } from './home-state.ts';
 import { loadOf } from './placement-state.ts';
-import type { AttemptStory, Kept, Story } from './records.ts';
 import { continuationBytes, cutCharacterBytes } from '../lib/utf8.ts';
+import type { AttemptStory, Kept, PrunedTask, Story } from './records.ts';
 import { currentAttempt, type Task } from './task-state.ts';
 
 /** A task that has not ended, as a row. */
@@ -125,8 +125,11 @@ export function endedTask(story: Story, result: Uint8Array | undefined): Buffer 
   return Buffer.concat([Buffer.from(`${document.slice(0, -1)},"result":`), result, Buffer.from('}')]);
 }
 
-function plainOutcome({ result: _result, queued_ms, run_ms, ...rest }: Outcome) {
+function plainOutcome({ kind: _kind, result: _result, queued_ms, run_ms, ...rest }: MessageOf<'outcome'>) {
   return { ...rest, queued_ms: round(queued_ms), run_ms: run_ms === null ? null : round(run_ms) };
 }
+
+/** What is left of one that was pruned: how it ended, and that this is all. */
+export const prunedTask = (past: PrunedTask): Buffer => Buffer.from(JSON.stringify({ ...plainOutcome(outcomeOf(past)), waiting_for: null, attempts: [], ended_at: new Date(past.endedWall).toISOString() }));
 
 export const resultOf = (story: Story): Value | undefined => (story.ended.state === 'done' ? story.ended.result : undefined);

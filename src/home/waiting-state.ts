@@ -33,8 +33,8 @@ export class Waiting {
     return this.#lines.values();
   }
 
-  /** @param first puts it before others of the same order, because it was there before */
-  add(task: Task, first = false): Line {
+  /** Among those of the same order, whoever was accepted first is first, also when it comes back. */
+  add(task: Task): Line {
     const { language, options } = task.accepted;
     const need: Need = options.memoryMb === undefined ? { language } : { language, memoryMb: options.memoryMb };
     const confidential = options.confidential ?? false;
@@ -45,8 +45,7 @@ export class Waiting {
       this.#lines.set(key, line);
     }
     task.line = key;
-    if (first) line.heap.pushFirst(task.order, task);
-    else line.heap.push(task.order, task);
+    line.heap.push(task.order, task, task.seq);
     line.waiting += 1;
     this.#count += 1;
     this.#bytes += sizeOf(task);

@@ -1,5 +1,5 @@
 /**
- * A binary heap of (key, value), least key first, equal keys first come first served.
+ * A binary heap of (key, value), least key first, equal keys first come first served or in an order given.
  * Entries are not removed from the middle: owners skip what is no longer true when it surfaces.
  */
 interface Entry<T> {
@@ -11,19 +11,14 @@ interface Entry<T> {
 export class Heap<T> {
   readonly #entries: Entry<T>[] = [];
   #order = 0;
-  #front = 0;
 
   get size(): number {
     return this.#entries.length;
   }
 
-  push(key: number, value: T): void {
-    this.#insert({ key, order: (this.#order += 1), value });
-  }
-
-  /** Puts the value before all others of the same key: for what comes back. */
-  pushFirst(key: number, value: T): void {
-    this.#insert({ key, order: (this.#front -= 1), value });
+  /** @param order among equal keys; owners give it always or never */
+  push(key: number, value: T, order: number = (this.#order += 1)): void {
+    this.#insert({ key, order, value });
   }
 
   peek(): { readonly key: number; readonly value: T } | undefined {

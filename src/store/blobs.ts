@@ -9,6 +9,7 @@
  * 2. What `read` gives has the hash that was asked for.
  * 3. A value's own name never holds part of it: it is written under another name
  *    and renamed when it is on disk.
+ * 4. While a value is being removed, nobody is told that it is there.
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
@@ -26,14 +27,18 @@ export interface BlobEntry {
 export class Blobs {
   readonly #files: Files;
   readonly #directory: string;
+  readonly #onKept: (hash: string) => void;
   /** Known to be on disk, name included, since this process wrote or checked them. */
   readonly #kept = new Set<string>();
   readonly #writing = new Map<string, Promise<void>>();
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #folders = new Map<string, Promise<void>>();
 
-  constructor(files: Files, directory: string) {
+  /** @param onKept is told of every value that is put, new or not */
+  constructor(files: Files, directory: string, onKept: (hash: string) => void = () => {}) {
     this.#files = files;
     this.#directory = directory;
+    this.#onKept = onKept;
   }
 
   /** Makes the folder and removes what interrupted writes left. */
@@ -43,12 +48,15 @@ export class Blobs {
   }
 
   async has(hash: string): Promise<boolean> {
+    await this.#removing.get(hash);
     return this.#kept.has(hash) || (await this.#files.size(this.#path(hash))) !== undefined;
   }
 
   /** Keeps the value and resolves with its hash. Throws BlobFailed if the disk does. */
   async put(bytes: Uint8Array): Promise<string> {
     const hash = hashOf(bytes);
+    await this.#removing.get(hash);
+    this.#onKept(hash);
     if (this.#kept.has(hash)) return hash;
     let writing = this.#writing.get(hash);
     if (writing === undefined) {
@@ -72,12 +80,21 @@ export class Blobs {
     return bytes;
   }
 
-  /** Does nothing if there is no such value. */
+  /** Does nothing if there is no such value, or if somebody is just keeping it. */
   async remove(hash: string): Promise<void> {
     const path = this.#path(hash);
-    await this.#writing.get(hash);
+    let removing = this.#removing.get(hash);
+    if (removing !== undefined) return removing;
+    if (this.#writing.has(hash)) return;
     this.#kept.delete(hash);
-    if ((await this.#files.size(path)) !== undefined) await this.#files.remove(path);
+    removing = this.#unlink(path).finally(() => this.#removing.delete(hash));
+    this.#removing.set(hash, removing);
+    await removing;
+  }
+
+  /** Names of all values, in no order. */
+  async hashes(): Promise<string[]> {
+    return (await this.#paths()).map((path) => path.slice(-64)).filter((name) => HASH.test(name));
   }
 
   /** All values with their sizes, in no order. */
@@ -89,6 +106,10 @@ export class Blobs {
       if (bytes !== undefined) entries.push({ hash, bytes });
     }
     return entries;
+  }
+
+  async #unlink(path: string): Promise<void> {
+    if ((await this.#files.size(path)) !== undefined) await this.#files.remove(path);
   }
 
   async #keep(hash: string, bytes: Uint8Array): Promise<void> {

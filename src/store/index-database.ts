@@ -16,15 +16,15 @@ import { chmodSync, existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import Database from 'libsql';
 import { removeIndex } from './index-file.ts';
-import type { Batch, HistoryBounds, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex } from './index-messages.ts';
+import type { Batch, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 
 /** Up to this size the whole file is looked through at the start; that takes about 0.1 s. */
 const LOOKED_THROUGH_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Rows deleted per transaction, so that a search waits for one step and not for all. */
-const PRUNE_STEP_ROWS = 5000;
+const DROP_STEP_ROWS = 5000;
 
 const SCHEMA = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -38,7 +38,9 @@ const SCHEMA = `
   CREATE INDEX task_accepted ON task (accepted_at, seq);
   CREATE INDEX task_state ON task (state, accepted_at, seq);
   CREATE INDEX task_peer ON task (peer, accepted_at, seq);
-  CREATE INDEX task_ended ON task (ended_at, seq);
+  CREATE INDEX task_seq ON task (seq);
+  CREATE TABLE pruned (id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, state TEXT NOT NULL, ended_at REAL NOT NULL, seq INTEGER NOT NULL, row_crc INTEGER NOT NULL);
+  CREATE INDEX pruned_seq ON pruned (seq);
   PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
@@ -63,6 +65,17 @@ interface StoredEntry {
   error: string | null;
   seq: number;
   record_crc: number;
+  row_crc: number;
+}
+
+const PRUNED = 'id, digest, state, ended_at, seq, row_crc';
+
+interface StoredPruned {
+  id: string;
+  digest: string;
+  state: string;
+  ended_at: number;
+  seq: number;
   row_crc: number;
 }
 
@@ -107,9 +120,31 @@ export class IndexDatabase {
         else replace.run(row);
         from = to;
       }
+      added -= this.#applyPruned(batch.pruned);
       this.#statement("UPDATE meta SET value = ? WHERE name = 'appliedSeq'").run(batch.appliedSeq);
       return added;
     });
+  }
+
+  /** Returns how many rows went. A row made from a later record than the pruning is another task's. */
+  #applyPruned(entries: readonly PrunedEntry[]): number {
+    let gone = 0;
+    const add = this.#statement(`REPLACE INTO pruned (${PRUNED}) VALUES (?, ?, ?, ?, ?, ?)`);
+    const remove = this.#statement('DELETE FROM task WHERE id = ? AND seq < ?');
+    for (const entry of entries) {
+      add.run([...prunedValues(entry), prunedCrc(entry)]);
+      gone += remove.run([entry.id, entry.seq]).changes;
+    }
+    return gone;
+  }
+
+  getPruned(id: string): PrunedEntry | undefined {
+    const stored = this.#statement(`SELECT ${PRUNED} FROM pruned WHERE id = ?`).get(id) as StoredPruned | undefined;
+    if (stored === undefined) return undefined;
+    const { digest, state, ended_at: endedAt, seq } = stored;
+    const entry = { id: stored.id, digest, state, endedAt, seq };
+    if (entry.id !== id || prunedCrc(entry) !== stored.row_crc) throw new IndexDamaged(id);
+    return entry;
   }
 
   get(id: string): HistoryRow | undefined {
@@ -128,16 +163,16 @@ export class IndexDatabase {
     return { rows, total };
   }
 
-  /** Deletes at most one step's rows; 0 when nothing is left to delete. */
-  pruneStep(bounds: HistoryBounds): number {
-    const surplus = Math.max(0, this.#rows - bounds.keepRowsMax);
-    const old = this.#number('SELECT count(*) AS n FROM (SELECT 1 FROM task WHERE ended_at < ? LIMIT ?)', bounds.olderThan, PRUNE_STEP_ROWS);
-    const rows = Math.min(PRUNE_STEP_ROWS, Math.max(surplus, old));
-    if (rows === 0) return 0;
-    this.#transaction(() => {
-      this.#statement('DELETE FROM task WHERE rowid IN (SELECT rowid FROM task ORDER BY ended_at, seq LIMIT ?)').run(rows);
-      return -rows;
-    });
+  /** Deletes at most one step's rows of those made from older records; 0 when nothing is left to delete. */
+  dropStep(beforeSeq: number): number {
+    let rows = 0;
+    for (const name of ['task', 'pruned']) {
+      this.#transaction(() => {
+        const { changes } = this.#statement(`DELETE FROM ${name} WHERE rowid IN (SELECT rowid FROM ${name} WHERE seq < ? LIMIT ?)`).run(beforeSeq, DROP_STEP_ROWS);
+        rows += changes;
+        return name === 'task' ? -changes : 0;
+      });
+    }
     return rows;
   }
 
@@ -256,6 +291,10 @@ function storable(text: string): string {
   if (!/[\0\p{Surrogate}]/u.test(text)) return text;
   return Buffer.from(text.replaceAll('\0', '\u2400')).toString();
 }
+
+const prunedValues = ({ id, digest, state, endedAt, seq }: PrunedEntry): (string | number)[] => [id, digest, state, endedAt, seq];
+
+const prunedCrc = (entry: PrunedEntry): number => crc32(JSON.stringify(prunedValues(entry)));
 
 function rowCrc(entry: HistoryEntry, recordCrc: number): number {
   return crc32(JSON.stringify(valuesOf(entry)), recordCrc);

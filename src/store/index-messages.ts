@@ -42,10 +42,46 @@ export interface HistoryPage {
   total: number;
 }
 
-/** Rows go if there are more than `keepRowsMax`, oldest end first, or if they ended before `olderThan`. */
-export interface HistoryBounds {
-  keepRowsMax: number;
-  olderThan: number;
+/** What is left of a task whose row is gone. It takes the row of the same id away. */
+export interface PrunedEntry {
+  id: string;
+  digest: string;
+  state: string;
+  endedAt: number;
+  /** Number of the journal record that it was made from. */
+  seq: number;
+}
+
+/** `since` and `before` bound `acceptedAt`: from `since` on, and below `before`. */
+export interface HistoryQuery {
+  limit: number;
+  state?: string;
+  peer?: string;
+  since?: number;
+  before?: number;
+}
+
+export interface HistoryPage {
+  /** Newest first. */
+  rows: HistoryEntry[];
+  /** Rows that match, without the limit. */
+  total: number;
+}
+
+/** What is left of a task whose row is gone. It takes the row of the same id away. */
+export interface PrunedEntry {
+  id: string;
+  digest: string;
+  state: string;
+  endedAt: number;
+  /** Number of the journal record that it was made from. */
+  seq: number;
+}
+
+/** What one journal record or several add: they become visible together. */
+export interface HistoryAdditions {
+  rows: readonly HistoryRow[];
+  pruned: readonly PrunedEntry[];
 }
 
 export interface OpenedIndex {
@@ -61,6 +97,7 @@ export interface Batch {
   entries: HistoryEntry[];
   records: Uint8Array;
   ends: number[];
+  pruned: PrunedEntry[];
   appliedSeq: number;
 }
 
@@ -68,14 +105,16 @@ export type Request =
   | { call: number; kind: 'apply'; batch: Batch }
   | { call: number; kind: 'get'; id: string }
   | { call: number; kind: 'query'; query: HistoryQuery }
-  | { call: number; kind: 'prune'; bounds: HistoryBounds }
+  | { call: number; kind: 'get_pruned'; id: string }
+  | { call: number; kind: 'drop'; beforeSeq: number }
   | { call: number; kind: 'stop' };
 
 export type Reply =
   | { call: number; kind: 'applied' }
   | { call: number; kind: 'got'; row: HistoryRow | undefined }
   | { call: number; kind: 'page'; page: HistoryPage }
-  | { call: number; kind: 'pruned'; rows: number }
+  | { call: number; kind: 'got_pruned'; entry: PrunedEntry | undefined }
+  | { call: number; kind: 'dropped'; rows: number }
   | { call: number; kind: 'stopped' }
   | { call: number; kind: 'opened'; opened: OpenedIndex }
   /** The index is of no further use in this process. */

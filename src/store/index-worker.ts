@@ -11,7 +11,7 @@ const port = parentPort;
 if (port === null) throw new Error('this file runs as a worker thread');
 const database = new IndexDatabase((workerData as { path: string }).path);
 
-/** Requests are answered in order, so each is short: index.ts prunes in steps. */
+/** Requests are answered in order, so each is short: index.ts drops in steps. */
 function answer(request: Request): Reply {
   const { call } = request;
   switch (request.kind) {
@@ -22,8 +22,10 @@ function answer(request: Request): Reply {
       return { call, kind: 'got', row: database.get(request.id) };
     case 'query':
       return { call, kind: 'page', page: database.query(request.query) };
-    case 'prune':
-      return { call, kind: 'pruned', rows: database.pruneStep(request.bounds) };
+    case 'get_pruned':
+      return { call, kind: 'got_pruned', entry: database.getPruned(request.id) };
+    case 'drop':
+      return { call, kind: 'dropped', rows: database.dropStep(request.beforeSeq) };
     case 'stop':
       database.close();
       return { call, kind: 'stopped' };

@@ -12,10 +12,10 @@
  * 2. What fails here fails the callers of history and nobody else.
  */
 import { Worker } from 'node:worker_threads';
-import type { Batch, HistoryBounds, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, Reply, Request } from './index-messages.ts';
+import type { Batch, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry, Reply, Request } from './index-messages.ts';
 import { HistoryUnavailable } from './store-errors.ts';
 
-export type { HistoryBounds, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex } from './index-messages.ts';
+export type { HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
 
 /** Rows not yet handed to the thread; a second or less of its work. */
 const QUEUE_ROWS_MAX = 20_000;
@@ -37,6 +37,7 @@ type RequestBody = Request extends infer R ? (R extends Request ? Omit<R, 'call'
 /** The rows of one `apply`: they become visible together. */
 interface Queued {
   rows: readonly HistoryRow[];
+  pruned: readonly PrunedEntry[];
   bytes: number;
   appliedSeq: number;
 }
@@ -96,18 +97,18 @@ export class HistoryIndex {
    * forgets has an index that stays behind until the next start, not one with holes.
    * Once history is unavailable, rows are let go: the next start asks for them.
    */
-  apply(rows: readonly HistoryRow[], appliedSeq: number): boolean {
+  apply(rows: readonly HistoryRow[], appliedSeq: number, pruned: readonly PrunedEntry[] = []): boolean {
     if (this.#failure !== undefined) return true;
     const bytes = rows.reduce((sum, row) => sum + row.record.length, 0);
-    const fits = this.#queuedRows + rows.length <= QUEUE_ROWS_MAX && this.#queuedBytes + bytes <= QUEUE_BYTES_MAX;
+    const fits = this.#queuedRows + rows.length + pruned.length <= QUEUE_ROWS_MAX && this.#queuedBytes + bytes <= QUEUE_BYTES_MAX;
     // Alone in the queue, an offer of any size is taken, or it never would be.
     if (appliedSeq > this.#refusedSeq || (!fits && this.#queue.length > 0)) {
       this.#refusedSeq = Math.min(this.#refusedSeq, appliedSeq);
       return false;
     }
     this.#refusedSeq = Infinity;
-    this.#queue.push({ rows, bytes, appliedSeq });
-    this.#queuedRows += rows.length;
+    this.#queue.push({ rows, pruned, bytes, appliedSeq });
+    this.#queuedRows += rows.length + pruned.length;
     this.#queuedBytes += bytes;
     this.#pump();
     return true;
@@ -128,6 +129,12 @@ export class HistoryIndex {
     return reply.row;
   }
 
+  async getPruned(id: string): Promise<PrunedEntry | undefined> {
+    const reply = await this.#ask({ kind: 'get_pruned', id });
+    if (reply.kind !== 'got_pruned') throw unexpected(reply);
+    return reply.entry;
+  }
+
   /** Newest first, by the time of acceptance. */
   async query(query: HistoryQuery): Promise<HistoryPage> {
     const reply = await this.#ask({ kind: 'query', query });
@@ -135,11 +142,14 @@ export class HistoryIndex {
     return reply.page;
   }
 
-  /** Deletes what is beyond the bounds, in steps between which others get their turn. Resolves with the rows deleted. */
-  async prune(bounds: HistoryBounds): Promise<number> {
+  /**
+   * Deletes what was made from journal records numbered below `beforeSeq`, in steps between which others get
+   * their turn. Resolves with the number of rows.
+   */
+  async dropBefore(beforeSeq: number): Promise<number> {
     for (let total = 0; ; ) {
-      const reply = await this.#ask({ kind: 'prune', bounds });
-      if (reply.kind !== 'pruned') throw unexpected(reply);
+      const reply = await this.#ask({ kind: 'drop', beforeSeq });
+      if (reply.kind !== 'dropped') throw unexpected(reply);
       if (reply.rows === 0) return total;
       total += reply.rows;
     }
@@ -186,10 +196,10 @@ export class HistoryIndex {
     const taken: Queued[] = [];
     let rows = 0;
     let bytes = 0;
-    for (let next = this.#queue[0]; next !== undefined && (rows === 0 || rows + next.rows.length <= BATCH_ROWS_MAX); next = this.#queue[0]) {
+    for (let next = this.#queue[0]; next !== undefined && (rows === 0 || rows + next.rows.length + next.pruned.length <= BATCH_ROWS_MAX); next = this.#queue[0]) {
       taken.push(next);
       this.#queue.shift();
-      rows += next.rows.length;
+      rows += next.rows.length + next.pruned.length;
       bytes += next.bytes;
     }
     this.#queuedRows -= rows;
@@ -204,7 +214,7 @@ export class HistoryIndex {
       entries.push(entry);
       ends.push(end);
     }
-    return { entries, records, ends, appliedSeq: taken.at(-1)?.appliedSeq ?? this.#appliedSeq };
+    return { entries, records, ends, pruned: taken.flatMap((queued) => queued.pruned), appliedSeq: taken.at(-1)?.appliedSeq ?? this.#appliedSeq };
   }
 
   #ask(body: RequestBody, transfer: ArrayBuffer[] = []): Promise<Reply> {

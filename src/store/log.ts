@@ -180,6 +180,29 @@ export class Log {
     return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }
 
+  /** While `open` replays: how many segments are behind the record that is being replayed. */
+  get segmentCount(): number {
+    return this.#segments.length;
+  }
+
+  /**
+   * Reads the records of one segment again; never those of the active one, which is still written.
+   * Throws JournalDamaged. What the disk or `replay` throws passes through, and the log goes on.
+   */
+  async reread(firstSeq: number, replay: Replay): Promise<void> {
+    const segment = this.#segments.slice(0, -1).find((candidate) => candidate.firstSeq === firstSeq);
+    if (segment === undefined) throw new RangeError(`no old segment starts at record ${firstSeq}`);
+    const file = await this.#files.open(segment.path);
+    try {
+      const start = startOf(segment.path, firstSeq, await file.read(0, SEGMENT_HEADER_BYTES), undefined);
+      const end = await scanSegment(file, segment.bytes, start, replay);
+      if (end.bad !== undefined) throw new JournalDamaged(segment.path, end.at, end.bad.reason);
+      if (end.nextSeq !== segment.lastSeq + 1) throw new JournalDamaged(segment.path, end.at, `record ${end.nextSeq} and what follows it are missing`);
+    } finally {
+      await file.close();
+    }
+  }
+
   /** Oldest first; the last one is being written. */
   segments(): readonly Readonly<Segment>[] {
     return this.#segments.map(({ firstSeq, lastSeq, bytes }) => ({ firstSeq, lastSeq, bytes }));

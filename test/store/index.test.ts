@@ -98,18 +98,38 @@ test('newest first, with filters, limit, pages and the total', async () => {
   expect((await index.query({ limit: 10, peer: 'nobody' }))).toEqual({ rows: [], total: 0 });
 });
 
-test('prune keeps the newest, within both bounds', async () => {
+test('what was made from dropped records goes, and what was made from them again stays', async () => {
   const index = make();
   await index.start();
   index.apply(range(1, 12_000), 12_000);
+  index.apply([row(1, { seq: 12_001 })], 12_001, [{ id: 'task-2', digest: 'd', state: 'done', endedAt: 5, seq: 12_001 }]);
   await index.settled();
-  expect(await index.prune({ keepRowsMax: 20_000, olderThan: 2_000_011 })).toBe(10);
-  expect(await index.prune({ keepRowsMax: 100, olderThan: 0 })).toBe(11_890);
-  expect(await index.prune({ keepRowsMax: 100, olderThan: 0 })).toBe(0);
+  expect(await index.dropBefore(11_901)).toBe(11_898);
+  expect(await index.dropBefore(11_901)).toBe(0);
   const { rows, total } = await index.query({ limit: 1000 });
-  expect(total).toBe(100);
-  expect(rows.length).toBe(100);
-  expect(rows.at(-1)?.id).toBe('task-11901');
+  expect(total).toBe(101);
+  expect(rows.length).toBe(101);
+  expect([rows[0]?.id, rows.at(-2)?.id, rows.at(-1)?.id]).toEqual(['task-12000', 'task-11901', 'task-1']);
+  expect(await index.dropBefore(20_000)).toBe(102);
+  expect(await index.getPruned('task-2')).toBeUndefined();
+});
+
+test('a pruned task has no row but an entry, also after a restart; a later task of that id has both', async () => {
+  const index = make();
+  await index.start();
+  const entry = { id: 'task-2', digest: 'cafe', state: 'failed', endedAt: 2_000_002, seq: 9 };
+  index.apply(range(1, 3), 9, [entry]);
+  await index.settled();
+  expect(await index.get('task-2')).toBeUndefined();
+  expect((await index.query({ limit: 10 })).total).toBe(2);
+  await index.stop();
+  const again = make();
+  expect(await again.start()).toEqual({ appliedSeq: 9, rebuilt: false });
+  expect(await again.getPruned('task-2')).toEqual(entry);
+  expect(await again.getPruned('task-1')).toBeUndefined();
+  again.apply([row(2, { seq: 10 })], 10, [entry]);
+  await again.settled();
+  expect((await again.get('task-2'))?.seq).toBe(10);
 });
 
 test('a full queue takes nothing and says so; after settling the same is taken, and nothing is missing', async () => {

@@ -1,0 +1,135 @@
+/**
+ * What a home feeds to the index of history, in the journal's order.
+ *
+ * The index follows by a second, or by a few while outcomes keep coming, in large batches: a burst of tasks
+ * need not pay for history while it lasts. Whoever asks for history calls `settle` first.
+ */
+import type { HistoryIndex, HistoryRow, PrunedEntry } from '../store/index.ts';
+import { HistoryUnavailable } from '../store/store-errors.ts';
+import { encodeStory } from './record-codec.ts';
+import type { PrunedTask, Story } from './records.ts';
+
+const gapMs = 1_000;
+const quietMs = 200;
+const lagMsMax = 5_000;
+/** Fewer than the index takes at once. */
+const gatheredMax = 10_000;
+
+type Gathered = { story: Story; seq: number } | { pruned: readonly PrunedTask[]; seq: number };
+
+export class HistoryFeed {
+  readonly index: HistoryIndex;
+  #gathered: Gathered[] = [];
+  #gatheredCount = 0;
+  readonly #offers: { rows: HistoryRow[]; pruned: PrunedEntry[]; seq: number }[] = [];
+  #offering = false;
+  #timer: NodeJS.Timeout | undefined;
+  #gatheredAt = 0;
+  #handedSeq = 0;
+
+  constructor(index: HistoryIndex) {
+    this.index = index;
+  }
+
+  async start(): Promise<void> {
+    this.#handedSeq = (await this.index.start()).appliedSeq;
+  }
+
+  /** The index knows what came from records up to this one, or has it in hand. */
+  get handedSeq(): number {
+    return this.#handedSeq;
+  }
+
+  add(story: Story, seq: number): void {
+    this.#gather({ story, seq }, 1);
+  }
+
+  addPruned(pruned: readonly PrunedTask[], seq: number): void {
+    this.#gather({ pruned, seq }, pruned.length);
+  }
+
+  /** Resolves when the index knows everything that was added. Throws HistoryUnavailable. */
+  async settle(): Promise<void> {
+    this.#handOver();
+    while (this.#offers.length > 0) await this.index.settled();
+    await this.index.settled();
+  }
+
+  /** Hands over what there is and waits until the index has taken it; its failures are its own. */
+  async stop(): Promise<void> {
+    this.#handOver();
+    while (this.#offering) await this.index.settled();
+    await this.index.stop();
+  }
+
+  #gather(gathered: Gathered, count: number): void {
+    this.#gathered.push(gathered);
+    this.#gatheredCount += count;
+    this.#gatheredAt = performance.now();
+    if (this.#gatheredCount >= gatheredMax) this.#handOver();
+    else this.#timer ??= setTimeout(() => this.#handOverWhenQuiet(performance.now()), gapMs);
+  }
+
+  #handOverWhenQuiet(since: number): void {
+    const now = performance.now();
+    if (now - this.#gatheredAt >= quietMs || now - since >= lagMsMax) this.#handOver();
+    else this.#timer = setTimeout(() => this.#handOverWhenQuiet(since), quietMs);
+  }
+
+  #handOver(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const gathered = this.#gathered;
+    const last = gathered.at(-1);
+    if (last === undefined) return;
+    this.#gathered = [];
+    this.#gatheredCount = 0;
+    const rows: HistoryRow[] = [];
+    const pruned: PrunedEntry[] = [];
+    for (const one of gathered) {
+      if ('story' in one) rows.push(rowOf(one.story, one.seq));
+      else for (const { id, digest, state, endedWall } of one.pruned) pruned.push({ id, digest, state, endedAt: endedWall, seq: one.seq });
+    }
+    this.#offers.push({ rows, pruned, seq: last.seq });
+    this.#handedSeq = Math.max(this.#handedSeq, last.seq);
+    void this.#offer();
+  }
+
+  /** Hands rows to the index in order; while its queue is full they wait here. */
+  async #offer(): Promise<void> {
+    if (this.#offering) return;
+    this.#offering = true;
+    try {
+      for (let next = this.#offers[0]; next !== undefined; next = this.#offers[0]) {
+        if (this.index.apply(next.rows, next.seq, next.pruned)) this.#offers.shift();
+        else await this.index.settled();
+      }
+    } catch (error) {
+      // History is unavailable; its callers are told so, and the next start makes up for it.
+      if (!(error instanceof HistoryUnavailable)) throw error;
+      this.#offers.length = 0;
+    } finally {
+      this.#offering = false;
+    }
+  }
+}
+
+function rowOf(story: Story, seq: number): HistoryRow {
+  const { accepted, ended, queuedMs } = story;
+  return {
+    id: accepted.id,
+    state: ended.state,
+    peer: ended.peer,
+    attempt: ended.attempt,
+    language: accepted.language,
+    function: accepted.function,
+    program: accepted.program,
+    acceptedAt: accepted.wall,
+    endedAt: ended.wall,
+    queuedMs,
+    runMs: ended.runMs,
+    error: ended.error === undefined ? null : `${ended.error.code}: ${ended.error.message}`,
+    seq,
+    record: encodeStory(story),
+  };
+}
