@@ -76,6 +76,8 @@ export class FrameWriter {
   readonly #writer = new Writer();
   /** The last message, and where its frame begins; a frame of rows has a count. */
   #last: Message | undefined;
+  /** Its fields, worked out when a message of the same kind follows. */
+  #keys: string[] | undefined;
   #start = 0;
   #countAt = 0;
   #count = 0;
@@ -87,22 +89,25 @@ export class FrameWriter {
   /** Throws OversizedMessage and then has written nothing. */
   add(message: Message): void {
     const last = this.#last;
-    if (last !== undefined && sameFields(last, message)) {
-      if (this.#count > 0 ? this.#addRow(message, last) : this.#beginRows(message)) return;
+    if (last !== undefined && last.kind === message.kind) {
+      const keys = (this.#keys ??= keysOf(last));
+      if (hasFields(message, keys) && (this.#count > 0 ? this.#addRow(message, last, keys) : this.#beginRows(message, keys))) return;
     }
     this.#start = this.#writer.length;
     encodeInto(this.#writer, message);
     this.#last = message;
+    this.#keys = undefined;
     this.#count = 0;
   }
 
   take(): Buffer {
     this.#last = undefined;
+    this.#keys = undefined;
     this.#count = 0;
     return this.#writer.take();
   }
 
-  #beginRows(message: Message): boolean {
+  #beginRows(message: Message, keys: readonly string[]): boolean {
     const writer = this.#writer;
     const start = writer.length;
     writer.room(HEADER);
@@ -110,7 +115,6 @@ export class FrameWriter {
     writer.byte(0x94);
     writer.number(protocolVersion);
     writer.string(message.kind);
-    const keys = keysOf(message);
     writer.array(keys);
     this.#countAt = writer.length;
     writer.room(COUNT_BYTES);
@@ -119,13 +123,12 @@ export class FrameWriter {
     return this.#close(start, start, message, 1);
   }
 
-  #addRow(message: Message, last: Message): boolean {
+  #addRow(message: Message, last: Message, keys: readonly string[]): boolean {
     const writer = this.#writer;
     const end = writer.length;
     if (end - this.#start > BATCH_BYTES || this.#count >= ROWS_MAX) return false;
-    for (const key in message) {
+    for (const key of keys) {
       const value = fieldOf(message, key);
-      if (key === 'kind' || value === undefined) continue;
       if (value === fieldOf(last, key)) writer.same();
       else writer.value(value);
     }
@@ -153,13 +156,11 @@ export class FrameWriter {
 const fieldOf = (message: Message, key: string): unknown => (message as unknown as Record<string, unknown>)[key];
 const keysOf = (message: Message): string[] => Object.keys(message).filter((key) => key !== 'kind' && fieldOf(message, key) !== undefined);
 
-/** Whether both have the same kind and the same fields in the same order. */
-function sameFields(one: Message, other: Message): boolean {
-  if (one.kind !== other.kind) return false;
-  const keys = keysOf(one);
+/** Whether it has just these fields, in this order. */
+function hasFields(message: Message, keys: readonly string[]): boolean {
   let at = 0;
-  for (const key in other) {
-    if (key === 'kind' || fieldOf(other, key) === undefined) continue;
+  for (const key in message) {
+    if (key === 'kind' || fieldOf(message, key) === undefined) continue;
     if (keys[at] !== key) return false;
     at += 1;
   }
