@@ -3,7 +3,7 @@
  * folder of their own.
  *
  * Owns: the processes it started, the folder and the links it opened. `stop()` ends all of it and
- * throws if a process was left behind. Should the test's own process be killed, they end by themselves
+ * throws if a process was left behind or had ended by itself. Should the test's own process be killed, they end by themselves
  * (each holds a pipe whose other end is here).
  */
 import { spawn, type ChildProcess } from 'node:child_process';
@@ -43,6 +43,7 @@ export class Part {
   readonly #ready: (part: Part) => Promise<unknown>;
   #process: ChildProcess | undefined;
   #ended: Promise<void> = Promise.resolve();
+  #told = false;
 
   constructor(about: { name: string; port: number; args: readonly string[]; env: Readonly<Record<string, string>>; logFolder: string; ready: (part: Part) => Promise<unknown> }) {
     this.name = about.name;
@@ -68,6 +69,7 @@ export class Part {
     const child = spawn(process.execPath, [command, ...this.#args], { env: environment({ ...this.#env, POTLUCK_PARENT_FD: '3' }), stdio: ['ignore', log, log, 'pipe'], detached: true });
     closeSync(log);
     this.#process = child;
+    this.#told = false;
     this.#ended = new Promise((resolve) => {
       child.once('error', () => resolve());
       child.once('exit', () => resolve());
@@ -81,8 +83,15 @@ export class Part {
 
   /** Sends a signal. After one that ends a process, resolves when it has ended. */
   async kill(signal: NodeJS.Signals): Promise<void> {
+    const ends = signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT';
+    if (ends && this.running) this.#told = true;
     this.#process?.kill(signal);
-    if (signal === 'SIGKILL' || signal === 'SIGTERM' || signal === 'SIGINT') await this.#ended;
+    if (ends) await this.#ended;
+  }
+
+  /** It ended, and nobody had told it to. */
+  get crashed(): boolean {
+    return this.#process !== undefined && !this.running && !this.#told;
   }
 
   /** Starts it again under its name and port, in place of what runs of it, and waits until it is ready. */
@@ -171,8 +180,9 @@ export class TestPool {
     return parts.map((part) => `--- ${part.name}\n${part.log()}`).join('\n');
   }
 
-  /** Ends everything and removes the folder. @throws Error if a process of it was left behind */
+  /** Ends everything and removes the folder. @throws Error if a process of it was left behind, or had ended by itself */
   async stop(): Promise<void> {
+    const crashed = [this.tracker, ...this.peers].filter((part) => part.crashed).map((part) => `${part.name} ended by itself:\n${part.log()}`);
     await Promise.all(this.#links.map((link) => link.close()));
     for (const { process: child } of this.#commands) if (child.exitCode === null && child.signalCode === null) child.kill('SIGKILL');
     await endAll(this.peers);
@@ -180,6 +190,7 @@ export class TestPool {
     const left = await this.#leftBehind();
     for (const { pid } of left) if (isAlive(pid)) process.kill(pid, 'SIGKILL');
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 });
+    if (crashed.length > 0) throw new Error(crashed.join('\n'));
     if (left.length > 0) throw new Error(`processes were left behind:\n${left.map(({ pid, about }) => `${pid} ${about}`).join('\n')}`);
   }
 
