@@ -1,8 +1,9 @@
 /**
  * The decider of a tracker: who is up, how loaded, and which home may use which slots now.
  *
- * Neighbours: tracker.ts owns sockets and timers; shares-state.ts computes fair shares. Homes decide what
- * happened to tasks, runners decide what they take: everything here is advice and is told again after a restart.
+ * Neighbours: tracker.ts owns sockets and timers; allotment-state.ts decides which home may use which slots.
+ * Homes decide what happened to tasks, runners decide what they take: everything here is advice and is told
+ * again after a restart.
  *
  * Invariants
  * 1. Allowances over all homes never exceed a runner's slots, except those it reports as running anyway.
@@ -12,8 +13,9 @@
 import type { Now } from '../lib/clock.ts';
 import type { Decider, Decision } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
-import type { Message, MessageOf, Need, PeerInfo, PeerSelf } from '../wire/messages.ts';
-import { fairShares } from './shares-state.ts';
+import type { Message, MessageOf, PeerInfo, PeerSelf } from '../wire/messages.ts';
+import { Allotment } from './allotment-state.ts';
+import type { Member } from './member-state.ts';
 
 export type TrackerEvent =
   | { type: 'tick' }
@@ -33,49 +35,7 @@ export interface PoolNews {
   peer: PeerInfo;
 }
 
-/** Tasks of equal needs that wait at a home. */
-type Wanted = MessageOf<'demand'>['waiting'][number];
-
-interface Member {
-  info: PeerInfo;
-  /** Undefined while its link is closed. */
-  link: number | undefined;
-  awaySince: number | undefined;
-  /** Told to others since the last news. */
-  dirty: boolean;
-  machineKey: string;
-  waiting: Wanted[];
-  /** What it last waited for. */
-  lastNeed: Need | undefined;
-  demandAt: number;
-  /** Rises with each slot it gets, so that of homes with equally few the one that waited longest is next. */
-  servedAt: number;
-  /** Slots by runner that this member, as a home, may use; and the grant that said so. */
-  readonly allowed: Map<string, Allowance>;
-}
-
-/** What a home wants in all, what of it waits for a slot, and what has one. */
-interface Claim {
-  home: Member;
-  wanted: number;
-  unmet: number;
-  served: number;
-}
-
-interface Allowance {
-  slots: number;
-  /** What the home last said that it occupies; more than `slots` while a recall is under way. */
-  holding: number;
-  /** Of those, what runs something. */
-  used: number;
-  seq: number;
-  /** Since when, for taking turns when there are more homes than slots. */
-  at: number;
-}
-
 const newsGapMs = 200;
-/** With more homes than slots, a home keeps its slot at least this long. */
-const turnMs = 500;
 /** A lost peer is shown for this long. */
 const forgetMs = 60 * 60_000;
 
@@ -86,7 +46,6 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   readonly #pool: string;
   readonly #name: string;
   #grantSeq = 0;
-  #served = 0;
   #newsAt = 0;
   #newsDue = false;
   #now: Now = { ms: 0, wall: 0 };
@@ -252,194 +211,10 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     if (member !== undefined && count > 0) this.#change(member, { running: Math.max(0, member.info.running - count) });
   }
 
-  /** Slots of a runner that no home may use. */
-  #free(member: Member, reserved: ReadonlyMap<string, number>): number {
-    if (member.info.state !== 'up') return 0;
-    return member.info.slots - (reserved.get(member.info.peer) ?? 0);
-  }
-
   #allot(): void {
-    const reserved = this.#reserved();
-    const changed = new Map<Member, Set<string>>();
-    const hungry = [...this.members.values()].filter((home) => home.link !== undefined && home.waiting.length > 0);
-    const starving = this.#serve(hungry, reserved, changed);
-    if (starving.length > 0) this.#recall(starving, changed);
-    else for (const home of this.members.values()) this.#offerEquals(home, reserved, changed);
+    const { changed, reserved } = new Allotment(this.members, this.#now.ms).allot();
     for (const [home, peers] of changed) for (const peer of peers) this.#sendGrant(home, peer, reserved.get(peer) ?? 0);
     for (const member of this.members.values()) this.#change(member, { granted: reserved.get(member.info.peer) ?? 0 });
-  }
-
-  /** By runner: slots that homes may use or still occupy, and what runs there besides (confidential, or from memory). */
-  #reserved(): Map<string, number> {
-    const reserved = new Map([...this.members].map(([peer, { info }]) => [peer, info.running]));
-    for (const home of this.members.values()) {
-      for (const [peer, { used }] of home.allowed) reserved.set(peer, Math.max(0, (reserved.get(peer) ?? 0) - used));
-    }
-    for (const home of this.members.values()) {
-      for (const [peer, { slots, holding }] of home.allowed) reserved.set(peer, (reserved.get(peer) ?? 0) + Math.max(slots, holding));
-    }
-    return reserved;
-  }
-
-  /** Gives free slots, one at a time, always to the home that holds least, in turn. Returns the homes that wait on. */
-  #serve(hungry: Member[], reserved: Map<string, number>, changed: Map<Member, Set<string>>): Member[] {
-    const wants = hungry.map((home) => ({ home, total: total(home), unmet: this.#unmet(home) }));
-    let open = wants.filter(({ unmet }) => unmet.length > 0);
-    while (open.length > 0) {
-      let least = open[0]!;
-      for (const want of open) if (want.total < least.total || (want.total === least.total && want.home.servedAt < least.home.servedAt)) least = want;
-      const [first] = least.unmet;
-      const runner = first === undefined ? undefined : this.#leastLoaded(first, reserved);
-      if (first === undefined || runner === undefined) {
-        least.unmet.shift();
-        if (least.unmet.length === 0) open = open.filter((want) => want !== least);
-        continue;
-      }
-      this.#allow(least.home, runner, reserved, changed);
-      least.home.servedAt = this.#served += 1;
-      least.total += 1;
-      if ((first.count -= 1) <= 0) least.unmet.shift();
-      if (least.unmet.length === 0) open = open.filter((want) => want !== least);
-    }
-    return hungry.filter((home) => this.#unmet(home).some(({ need }) => [...this.members.values()].some(({ info }) => fits(info, need))));
-  }
-
-  /** What a home waits for beyond the idle slots that it holds. */
-  #unmet(home: Member): Wanted[] {
-    const open = home.waiting.map((entry) => ({ ...entry }));
-    for (const [peer, { slots, used }] of home.allowed) {
-      const info = this.members.get(peer)?.info;
-      let idle = slots - used;
-      for (const wanted of open) {
-        if (idle <= 0 || info === undefined) break;
-        if (!this.#suits(info, wanted)) continue;
-        const served = Math.min(idle, wanted.count);
-        wanted.count -= served;
-        idle -= served;
-      }
-    }
-    return open.filter(({ count }) => count > 0);
-  }
-
-  /** Whether such tasks would be sent there: a runner to avoid only if it is the only one that fits. */
-  #suits(info: PeerInfo, { need, avoid }: Wanted): boolean {
-    if (!fits(info, need)) return false;
-    return info.peer !== avoid || ![...this.members.values()].some((other) => other.info.peer !== avoid && fits(other.info, need));
-  }
-
-  #leastLoaded(wanted: Wanted, reserved: ReadonlyMap<string, number>): Member | undefined {
-    let best: Member | undefined;
-    let bestKey: readonly [number, number] = [Infinity, Infinity];
-    for (const member of this.members.values()) {
-      if (!this.#suits(member.info, wanted) || this.#free(member, reserved) <= 0) continue;
-      const key = this.#orderKey(member, reserved);
-      if (key[0] < bestKey[0] || (key[0] === bestKey[0] && key[1] < bestKey[1])) {
-        best = member;
-        bestKey = key;
-      }
-    }
-    return best;
-  }
-
-  #orderKey({ info }: Member, reserved: ReadonlyMap<string, number>): readonly [number, number] {
-    const load = (reserved.get(info.peer) ?? 0) / Math.max(1, info.slots);
-    const cpu = Math.floor(info.cpu_load / limits.cpuStep) * limits.cpuStep;
-    return [Math.max(load, cpu), load];
-  }
-
-  /**
-   * A slot on each of the equally free runners, so that tasks sent one after another take turns.
-   * Only for a home that is at work: what it does not use, it gives back.
-   */
-  #offerEquals(home: Member, reserved: Map<string, number>, changed: Map<Member, Set<string>>): void {
-    const need = home.lastNeed;
-    const atWork = home.waiting.length > 0 || [...home.allowed.values()].some(({ used }) => used > 0);
-    let room = limits.offersOfOneMax - total(home);
-    if (need === undefined || home.link === undefined || !atWork || room <= 0) return;
-    const fitting = [...this.members.values()].filter((member) => fits(member.info, need));
-    const keys = fitting.map((member) => this.#keyForOthers(member, home, reserved));
-    const best = Math.min(...keys);
-    fitting.forEach((member, at) => {
-      if (room <= 0 || keys[at] !== best || home.allowed.has(member.info.peer) || this.#free(member, reserved) <= 0) return;
-      this.#allow(home, member, reserved, changed);
-      room -= 1;
-    });
-  }
-
-  /** How taken a runner is, leaving out what this home itself may use there. */
-  #keyForOthers({ info }: Member, home: Member, reserved: ReadonlyMap<string, number>): number {
-    const own = home.allowed.get(info.peer);
-    const mine = own === undefined ? 0 : Math.max(own.slots, own.holding);
-    const load = Math.max(0, (reserved.get(info.peer) ?? 0) - mine) / Math.max(1, info.slots);
-    return Math.max(load, Math.floor(info.cpu_load / limits.cpuStep) * limits.cpuStep);
-  }
-
-  #allow(home: Member, runner: Member, reserved: Map<string, number>, changed: Map<Member, Set<string>>): void {
-    const { peer } = runner.info;
-    const allowance = home.allowed.get(peer) ?? { slots: 0, holding: 0, used: 0, seq: 0, at: this.#now.ms };
-    home.allowed.set(peer, allowance);
-    allowance.slots = Math.max(allowance.slots, allowance.holding) + 1;
-    reserved.set(peer, (reserved.get(peer) ?? 0) + 1);
-    note(changed, home, peer);
-  }
-
-  /** Takes back what the starving homes lack: idle slots first, then by fair share. */
-  #recall(starving: readonly Member[], changed: Map<Member, Set<string>>): void {
-    const homes = [...this.members.values()].filter((home) => total(home) > 0 || starving.includes(home));
-    if (homes.length < 2) return;
-    const claims = homes.map((home) => {
-      const unmet = sum(this.#unmet(home).map(({ count }) => count));
-      const wanted = used(home) + sum(home.waiting.map(({ count }) => count));
-      return { home, wanted, unmet, served: wanted - unmet };
-    });
-    const coming = returning(homes);
-    const taken = this.#recallIdle(claims, coming.soon, starving, changed);
-    this.#recallShares(claims, coming.soon + coming.later + taken, starving, changed);
-  }
-
-  /** Slots that their home has nothing for, whatever the shares. @returns how many */
-  #recallIdle(claims: readonly Claim[], coming: number, starving: readonly Member[], changed: Map<Member, Set<string>>): number {
-    let taken = 0;
-    const open = sum(claims.map(({ unmet }) => unmet)) - coming;
-    for (const { home, served } of claims) taken += this.#takeFrom(home, Math.min(open - taken, total(home) - served), starving, changed, true);
-    return taken;
-  }
-
-  /** From homes above their share; a busy slot comes back when its attempt ends. */
-  #recallShares(claims: readonly Claim[], coming: number, starving: readonly Member[], changed: Map<Member, Set<string>>): void {
-    const capacity = sum([...this.members.values()].map(({ info }) => (info.state === 'up' ? info.slots : 0)));
-    const shares = fairShares(capacity, claims.map(({ wanted }) => wanted));
-    const deficits = claims.map(({ home, served }, at) => (starving.includes(home) ? Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served) : 0));
-    let lacking = sum(deficits) - coming;
-    claims.forEach(({ home }, at) => {
-      lacking -= this.#takeFrom(home, Math.min(lacking, total(home) - Math.ceil(shares[at]!)), starving, changed);
-    });
-    if (lacking > 0) this.#takeTurns(claims.map(({ home }) => home), lacking, starving, changed);
-  }
-
-  /** @returns how many slots were recalled */
-  #takeFrom(home: Member, count: number, starving: readonly Member[], changed: Map<Member, Set<string>>, idleOnly = false): number {
-    let left = count;
-    for (const [peer, allowance] of [...home.allowed].toSorted(([, a], [, b]) => idle(b) - idle(a))) {
-      if (left <= 0) break;
-      const info = this.members.get(peer)?.info;
-      if (info === undefined || !starving.some((other) => other !== home && other.waiting.some((wanted) => this.#suits(info, wanted)))) continue;
-      const taken = Math.min(left, idleOnly ? idle(allowance) : allowance.slots);
-      if (taken <= 0) continue;
-      allowance.holding = Math.max(allowance.holding, allowance.slots);
-      allowance.slots -= taken;
-      left -= taken;
-      note(changed, home, peer);
-    }
-    return Math.max(0, count - left);
-  }
-
-  /** More homes than slots: who has had its one the longest lets another one in. */
-  #takeTurns(homes: readonly Member[], lacking: number, starving: readonly Member[], changed: Map<Member, Set<string>>): void {
-    const oldest = (home: Member) => Math.min(...[...home.allowed.values()].filter(({ slots }) => slots > 0).map(({ at }) => at));
-    const served = homes.filter((home) => total(home) > 0 && this.#now.ms - oldest(home) >= turnMs).sort((a, b) => oldest(a) - oldest(b));
-    const hungriest = starving.filter((home) => total(home) === 0).length;
-    for (const home of served.slice(0, Math.min(lacking, hungriest))) this.#takeFrom(home, 1, starving, changed);
   }
 
   #sendGrant(home: Member, peer: string, reserved: number): void {
@@ -492,30 +267,4 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     }
     return Math.max(at, ms + 1);
   }
-}
-
-const fits = (info: PeerInfo, need: Need): boolean =>
-  info.state === 'up' && info.languages[need.language] !== undefined && (need.memoryMb ?? 0) <= info.memoryMb;
-
-/** Slots a home may use now. */
-const total = (home: Member): number => sum([...home.allowed.values()].map(({ slots }) => slots));
-
-const idle = ({ slots, used }: Allowance): number => slots - used;
-
-/** Of those, what runs something. */
-const used = (home: Member): number => sum([...home.allowed.values()].map(({ slots, used }) => Math.min(slots, used)));
-
-/** Slots under recall: idle ones come back at once, busy ones when their attempts end. */
-function returning(homes: readonly Member[]): { soon: number; later: number } {
-  const allowances = homes.flatMap((home) => [...home.allowed.values()]);
-  return {
-    soon: sum(allowances.map(({ slots, holding, used }) => Math.max(0, holding - Math.max(slots, used)))),
-    later: sum(allowances.map(({ slots, holding, used }) => Math.max(0, Math.min(holding, used) - slots))),
-  };
-}
-
-const sum = (numbers: readonly number[]): number => numbers.reduce((one, two) => one + two, 0);
-
-function note(changed: Map<Member, Set<string>>, home: Member, peer: string): void {
-  changed.set(home, (changed.get(home) ?? new Set()).add(peer));
 }
