@@ -75,6 +75,8 @@ export async function connectTo(context: Context<ClientFlags>, options: Pick<Con
 
 /** The same error, with what a look at the usual ports of this machine shows. */
 async function whereOneIs(error: PotluckError, portTried: number): Promise<PotluckError> {
+  // Somebody answered, and said who it is and where to go.
+  if (error.why === undefined) return error;
   const open = await Promise.all(usualPorts.filter((port) => port !== portTried).map(async (port) => ((await answers(port)) ? port : undefined)));
   const ports = open.filter((port) => port !== undefined);
   const [first] = ports;

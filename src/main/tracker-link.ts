@@ -2,6 +2,7 @@
  * A peer's link to its tracker: dialled forever, with growing pauses; carries the home's demand and the
  * runner's load up, grants and news of peers down.
  */
+import { causeText, PotluckError } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { limits } from '../limits.ts';
 import { type Connection, dial, greet, type LinkIdentity, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
@@ -73,12 +74,18 @@ export class TrackerLink {
         });
         if (!this.#stopped) this.#o.log(`the tracker at ${this.#o.host}:${this.#o.port} is gone; work goes on, and it is tried again`);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        if (!complained) this.#o.log(`${why}; trying again until it appears`);
+        if (!complained) this.#o.log(`${this.#whyNot(error)}; trying again until it appears`);
         complained = true;
       }
       if (!this.#stopped) await this.#pause(backoff.next());
     }
+  }
+
+  #whyNot(error: unknown): string {
+    const { host, port } = this.#o;
+    if (!(error instanceof PotluckError)) return causeText(error);
+    // Without a reason of ours it is what the other side said of itself.
+    return error.why === undefined ? `no tracker at ${host}:${port}: ${error.message}` : error.toProblem().message;
   }
 
   #pause(ms: number): Promise<void> {

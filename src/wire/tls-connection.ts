@@ -309,5 +309,7 @@ const reasons: Record<string, string> = {
 };
 
 function reasonOf(error: NodeJS.ErrnoException): string {
-  return (error.code !== undefined ? reasons[error.code] : undefined) ?? causeText(error);
+  const { code } = error;
+  const known = code === undefined ? undefined : reasons[code];
+  return known ?? (code?.startsWith('ERR_SSL_') === true ? 'what answers there speaks TLS, but is no potluck' : causeText(error));
 }

@@ -129,6 +129,29 @@ describe('other endings', () => {
   });
 });
 
+describe('who answers is not who was wanted', () => {
+  it('a client that reaches a tracker is told so, and which port to use', async () => {
+    const { status, stderr } = await pool.cli(['cpu', ...square, '--port', String(pool.tracker.port)]);
+    expect(status).toBe(3);
+    expect(stderr).toMatch(three);
+    expect(stderr).toMatch(/this is a tracker.*\n.*\n {2}fix: use the port of a peer/);
+  });
+
+  it('a peer that finds a peer where the tracker should be says what it found', async () => {
+    const lost = pool.start(['peer', '--port', '0', '--name', 'lost', '--tracker-port', String(pool.peers[0]!.port)]);
+    await lost.said(`no tracker at 127.0.0.1:${pool.peers[0]!.port}: this is a peer`);
+  });
+
+  it('a client of another pool is refused, before its task is sent', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'potluck-errors-'));
+    const { status, stderr } = await pool.cli(['cpu', ...square], { env: { POTLUCK_HOME: folder } });
+    rmSync(folder, { recursive: true });
+    expect(status).toBe(3);
+    expect(stderr).toMatch(three);
+    expect(stderr).toContain('is not a member of this pool');
+  });
+});
+
 describe('a peer without python3', () => {
   it('joins, says so, and Python tasks are refused with the fix; JavaScript runs', async () => {
     const bare = await TestPool.start({ peers: 1, slots: 1, env: { PATH: '/nowhere' } });

@@ -79,7 +79,7 @@ describe('a peer started before the tracker', () => {
   it('says so once, keeps trying, works alone meanwhile, and joins when the tracker appears', async () => {
     const [tracker, port] = (await freePorts(2)) as [number, number];
     const peer = startPeer(tracker, '--port', String(port));
-    await peer.said(`no tracker answers at 127.0.0.1:${tracker}; trying again`);
+    await peer.said(`no tracker answers at 127.0.0.1:${tracker}: nothing listens on that port; trying again`);
     expect(await run('cpu', '--port', String(port), '--program', 'def main(x): return x * x', '--args', '[5]')).toMatchObject({ status: 0, stdout: '25\n' });
     const { stdout } = await run('status', '--port', String(port));
     expect(stdout).toContain(`no tracker at 127.0.0.1:${tracker}`);
