@@ -30,7 +30,7 @@ export function whyWaiting(task: Task, line: Line | undefined, view: View, nowMs
   const ahead = others <= 0 ? '' : `; ${others} other ${others === 1 ? 'task waits' : 'tasks wait'} here`;
   const away = view.trackerUp ? '' : '; the tracker is away, so placement is from memory';
   const unlinked = fitting.filter((runner) => runner.link !== 'up' && runner.granted > 0);
-  if (used >= slots) return `all ${plural(slots, 'slot')} of ${plural(fitting.length, 'fitting peer')} are taken${ahead}${away}`;
+  if (used >= slots) return `${slots === 1 ? 'the only slot' : `all ${slots} slots`} of ${plural(fitting.length, 'fitting peer')} ${slots === 1 ? 'is' : 'are'} taken${ahead}${away}`;
   if (unlinked.length > 0) return `the link to ${unlinked[0]!.peer} is not up yet${away}`;
-  return `${plural(slots - used, 'slot')} of ${plural(fitting.length, 'fitting peer')} are free; waiting for ${view.trackerUp ? 'the tracker to grant one' : 'a peer to take it'}${away}`;
+  return `${plural(slots - used, 'slot')} of ${plural(fitting.length, 'fitting peer')} ${slots - used === 1 ? 'is' : 'are'} free; waiting for ${view.trackerUp ? 'the tracker to grant one' : 'a peer to take it'}${away}`;
 }

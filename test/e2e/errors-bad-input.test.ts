@@ -115,7 +115,7 @@ describe('other endings', () => {
     await holding.accepted;
     const waiting = pool.start(['cpu', ...square, '--args', '[5]']);
     await waiting.said('waiting: ');
-    expect(waiting.stderr).toMatch(/waiting: all 1 slot of 1 fitting peer are taken/);
+    expect(waiting.stderr).toMatch(/waiting: the only slot of 1 fitting peer is taken/);
     await holding.cancel();
     expect(await waiting.ended).toMatchObject({ status: 0, stdout: '25\n' });
   });

@@ -19,7 +19,7 @@ describe('why a task waits', () => {
 
     const full = new TestHome().withRunners({ a: 1 });
     full.tell(submitted('t'), submitted('u'));
-    expect(whyOf(full, 'u')).toEqual(expect.stringMatching(/^all 1 slot of 1 fitting peer are taken/));
+    expect(whyOf(full, 'u')).toEqual(expect.stringMatching(/^the only slot of 1 fitting peer is taken/));
 
     const ungranted = new TestHome();
     ungranted.tell({ type: 'tracker_up' }, up('a'), submitted('t'));
@@ -134,6 +134,15 @@ describe('a failed disk', () => {
     expect(outcomesIn(later)).toEqual([]);
     expect(later.after.filter(({ to }) => to === 'stored')).toEqual([]);
     expect(toClients(later, 'refused')).toMatchObject([{ id: 'u', error: { code: 'store_full' } }]);
+  });
+
+  it('does not refuse what had ended before and was said again during the commit that failed', () => {
+    const h = new TestHome().withRunners({ a: 1 });
+    h.tell(ended(theAttempt(h.tell(submitted('t')))));
+    const durable = h.records.length;
+    const lost = h.tell(submitted('t'), submitted('u')).after;
+    const decided = h.tell({ type: 'commit_failed', durable, problem, lost });
+    expect(toClients(decided, 'refused').map(({ id }) => id)).toEqual(['u']);
   });
 
   it('does not refuse again what it had accepted', () => {
