@@ -138,6 +138,10 @@ export class Blobs {
       await file.truncate(0);
       await file.write(0, bytes);
       await file.sync();
+    } catch (error) {
+      // The part of a value that was too large for the disk would leave no room for the journal.
+      await file.truncate(0).catch(() => undefined);
+      throw error;
     } finally {
       await file.close();
     }
