@@ -68,11 +68,12 @@ export class Compaction {
     this.#o = options;
   }
 
-  /** Compacts as far as there is something past the retention. */
-  wake(): void {
+  /** Compacts as far as there is something past the retention. Never rejects. */
+  async run(): Promise<void> {
     if (this.#stopped) return;
     this.#again = true;
     this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    await this.#running;
   }
 
   /** The step is on disk. `ended`: those that do not wait or run any more. */

@@ -203,6 +203,10 @@ export class HomeStore {
     }
   }
 
+  get appendedSeq(): number {
+    return this.#appended;
+  }
+
   get durableSeq(): number {
     return this.#durable;
   }

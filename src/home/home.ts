@@ -81,8 +81,8 @@ export class Home {
     const opened = await this.store.open((record, seq) => state.replay(record, seq));
     if (opened.cutBytes > 0) this.#o.log(`the journal's last ${opened.cutBytes} bytes, of an interrupted write, were cut`);
     this.#begin(state, opened.lastAtMs);
-    this.store.onRotated = () => this.#core?.compaction.wake();
-    this.#hourly = setInterval(() => this.#core?.compaction.wake(), compactMs);
+    this.store.onRotated = () => void this.compact();
+    this.#hourly = setInterval(() => void this.compact(), compactMs);
     this.#silence = setInterval(() => setImmediate(() => this.#core?.links.checkSilence()), limits.tickMsMax);
   }
 
@@ -126,7 +126,7 @@ export class Home {
     driver.dispatch({ type: 'peers_told', all: false, peers: this.#known });
     if (this.#trackerUp) driver.dispatch({ type: 'tracker_up', seen: this.#grantSeen });
     driver.dispatch({ type: 'started' });
-    compaction.wake();
+    void compaction.run();
   }
 
   async stop(): Promise<void> {
@@ -140,6 +140,11 @@ export class Home {
     core?.driver.stop();
     core?.links.closeAll();
     await this.store.close();
+  }
+
+  /** Resolves when nothing is past the retention any more, or a disk in trouble keeps it. */
+  async compact(): Promise<void> {
+    await this.#core?.compaction.run();
   }
 
   drain(): void {
