@@ -66,7 +66,8 @@ export interface OutputNews {
 
 export type HomeAfter =
   | { to: 'client'; client: number; message: Message }
-  | { to: 'accepted'; client: number; id: string }
+  /** `seq`: the record that accepted it, if it was not known before. */
+  | { to: 'accepted'; client: number; id: string; seq?: number }
   | { to: 'output'; client: number; news: OutputNews }
   | { to: 'stored'; peer: string; ref: AttemptRef }
   /** An attempt of a `once` task: its assignment must be on disk before anybody can run it. */

@@ -263,7 +263,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const { program, language, function: name, args, kwargs, options, digest, submitter } = submission;
     this.#record({ kind: 'accepted', id, program, language, function: name, args, kwargs, options, digest, submitter, at, wall });
     this.#watchers.add(client, id, follow);
-    this.#out.after.push({ to: 'accepted', client, id });
+    this.#out.after.push({ to: 'accepted', client, id, seq: this.#seq });
   }
 
   /** Why nothing like it can be accepted now; refused before accepted, never after. */
@@ -875,8 +875,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       for (const client of this.#watchers.take(task.id)) this.#refuse(client, task.id, error);
     }
     for (const effect of lost) {
-      // It was over before the disk had it.
-      if (effect.to === 'accepted' && !this.tasks.has(effect.id)) {
+      // It was over before the disk had it. (One said again was accepted before: its client says it once more, on its next link.)
+      if (effect.to === 'accepted' && (effect.seq ?? 0) > durable && !this.tasks.has(effect.id)) {
         this.recent.delete(effect.id);
         this.#refuse(effect.client, effect.id, mayHaveRun);
       } else if (effect.to === 'lookup' || (effect.to === 'client' && effect.message.kind === 'refused')) this.#out.after.push(effect);
