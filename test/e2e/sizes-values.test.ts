@@ -75,12 +75,12 @@ describe('values', () => {
   it('of 64 MiB come back as they went, and while they travel small tasks, cancels and heartbeats overtake', async () => {
     const json = argsOf(limits.valueBytesMax - 2);
     const other = await pool.client();
-    let travels = true;
     const large = client.submit({ language: 'python', program: echo, args: { json } });
-    const ended = large.outcome().finally(() => (travels = false));
+    const travel = { over: false };
+    const ended = large.outcome().finally(() => (travel.over = true));
     const took: number[] = [];
     const cancels: number[] = [];
-    while (travels) {
+    while (!travel.over) {
       const startedAt = performance.now();
       await other.submit({ language: 'python', program: echo, args: [1] });
       took.push(performance.now() - startedAt);
