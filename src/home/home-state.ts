@@ -88,6 +88,11 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     return this.#apply(record);
   }
 
+  /** Why nothing can be recorded, since the disk failed. */
+  get storeProblem(): Problem | undefined {
+    return this.#storeProblem;
+  }
+
   decide(event: HomeEvent, now: Now): HomeDecision {
     return this.decideAll([event], now);
   }

@@ -54,6 +54,8 @@ export function statusOf({ name, pool, home, runner, tracker, options, level, in
 /** Root causes only: what follows from another problem is not listed beside it. */
 function health(home: Home, tracker: TrackerLink, options: PeerOptions, interpreters: readonly Interpreter[], draining: boolean): { problem: string; fix: string }[] {
   if (draining) return [{ problem: 'this peer is shutting down', fix: 'use another peer, or start this one again' }];
+  const { storeProblem } = home.state;
+  if (storeProblem !== undefined) return [{ problem: storeProblem.message, fix: storeProblem.hint ?? 'check the disk under the pool\'s folder' }];
   if (!tracker.connected) {
     return [{ problem: `no tracker at ${options.trackerHost}:${options.trackerPort}; placement is from memory`, fix: `start it: potluck tracker --port ${options.trackerPort}` }];
   }

@@ -89,6 +89,7 @@ describe.skipIf(!canMount())('a full disk under the home', () => {
     // And from then on, from whoever it comes.
     const shown = await pool.cli(['cpu', '--program', program, '--args', '[1]']);
     expect(shown).toMatchObject({ status: 6, stdout: '', stderr: expect.stringMatching(/could not be written\n.*why.*\n.*fix.*space/) as string });
+    expect((await client.status()).health).toEqual([{ problem: expect.stringContaining('could not be written') as string, fix: expect.stringContaining('space') as string }]);
     // What ends meanwhile is not said before it is recorded.
     notes.open('over');
     await until('it has ended', () => notes.count('over ended') === 1);
