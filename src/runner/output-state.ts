@@ -21,7 +21,7 @@ const TELL_BYTES = limits.inlineBytesMax;
 /** What an attempt may be ahead of the rate, and what is kept for a home that falls behind: a large print passes whole. */
 const BURST_BYTES = 512 * 1024;
 /** Beyond that: more than anybody reads, and little enough that a home bears some dozens of floods. */
-const BYTES_PER_MS = 8 * 1024;
+const BYTES_PER_MS = 4 * 1024;
 
 export type Stream = 'stdout' | 'stderr';
 const streams = ['stdout', 'stderr'] as const;

@@ -9,6 +9,7 @@
  *  1. Answers are reported in the order of the jobs, each after its output.
  *  2. `gone` is the last event, and comes only when no process of the worker is alive.
  *  3. After `kill` there are output and `gone`, nothing else.
+ *  4. Output waits to be read (pace.ts) only while one job is outstanding: all that waits is that job's.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
@@ -24,6 +25,7 @@ import type { Enclosure } from './enclosure.ts';
 import { FrameError, FrameReader, jobFrame, settingsFrame } from './frames.ts';
 import type { Answer, GuestFrame } from './frames.ts';
 import { OutputStream } from './output.ts';
+import type { Pace } from './pace.ts';
 import { endFirstInShortage } from './processes.ts';
 import { HeldPrograms } from './programs.ts';
 import { removeFolder } from './scratch.ts';
@@ -56,6 +58,7 @@ export interface WorkerOptions {
   scratch: string;
   plan: SpawnPlan;
   enclosure: Enclosure;
+  pace: Pace;
   onEvent: (event: WorkerEvent) => void;
   monotonicNs: () => bigint;
 }
@@ -82,6 +85,7 @@ export class Worker {
   private tokens: Tokens | null = null;
   private ready = false;
   private corked = false;
+  private takingOutput = false;
   /** Fed before the guest was ready. */
   private waiting: Job[] = [];
   private outstanding: Outstanding[] = [];
@@ -124,8 +128,7 @@ export class Worker {
     this.enclosure.enter(child.pid);
     setPriority(child.pid, NICENESS);
     endFirstInShortage(child.pid);
-    this.attach(child.stdout, (chunk) => this.streams.stdout.push(chunk));
-    this.attach(child.stderr, (chunk) => this.streams.stderr.push(chunk));
+    for (const name of ['stdout', 'stderr'] as const) this.attach(child[name], (chunk) => this.onOutput(name, chunk));
     this.control = child.stdio[3] as Socket;
     this.attach(this.control, (chunk) => this.onControl(chunk));
     this.control.on('end', () => void this.onControlEnd());
@@ -191,6 +194,24 @@ export class Worker {
     stream?.on('error', () => undefined);
   }
 
+  private onOutput(name: 'stdout' | 'stderr', chunk: Buffer): void {
+    this.streams[name].push(chunk);
+    const stream = this.child?.[name];
+    if (stream) this.options.pace.took(stream, chunk.length, this.outstanding.length <= 1);
+  }
+
+  /** Takes in what was read and waits: it came before whatever is done next. (Which a mark in it may do at once.) */
+  private takeOutput(): void {
+    if (this.takingOutput) return;
+    this.takingOutput = true;
+    for (const stream of this.outputs()) if (stream.isPaused()) stream.read();
+    this.takingOutput = false;
+  }
+
+  private outputs(): Readable[] {
+    return [this.child?.stdout, this.child?.stderr].filter((stream) => stream !== null && stream !== undefined);
+  }
+
   private onControl(chunk: Buffer): void {
     if (this.ending?.cause === 'killed') return;
     try {
@@ -225,6 +246,8 @@ export class Worker {
 
   private sendWaiting(): void {
     if (this.waiting.length === 0 || this.ending !== null) return;
+    this.takeOutput();
+    for (const stream of this.outputs()) stream.resume();
     const jobs = this.waiting;
     this.waiting = [];
     const first = this.outstanding.length === 0 ? 1 : 0;
@@ -268,6 +291,7 @@ export class Worker {
   }
 
   private deliver(): void {
+    this.takeOutput();
     // Of a worker that died by itself the last answers still count.
     while (this.ending === null || this.ending.cause === 'died') {
       const answer = this.answers[0];

@@ -19,6 +19,7 @@ import { ProcessTree } from './enclosure.ts';
 import type { Enclosure } from './enclosure.ts';
 import type { Interpreter } from './interpreters.ts';
 import { Keeper } from './keeper.ts';
+import { Pace } from './pace.ts';
 import type { LevelProbe } from './levels.ts';
 import { codeOf, listProcesses, readRow } from './processes.ts';
 import { removeFolder } from './scratch.ts';
@@ -50,6 +51,7 @@ export class Workers {
   private readonly marker = randomBytes(12).toString('hex');
   private readonly place: CgroupPlace | null;
   private readonly keeper: Keeper;
+  private readonly pace = new Pace();
   private readonly workers = new Map<string, Worker>();
   private readonly idle: (() => void)[] = [];
   private watchdog: NodeJS.Timeout | null = null;
@@ -110,6 +112,7 @@ export class Workers {
       scratch,
       plan,
       enclosure,
+      pace: this.pace,
       onEvent: (event) => this.onEvent(event),
       monotonicNs: () => process.hrtime.bigint(),
     });

@@ -1,0 +1,36 @@
+/**
+ * How fast the output of all workers of a peer is read, so that one that floods does not take the peer's
+ * own core from the others.
+ *
+ * A stream that is over the measure is left alone until the next turn: its process waits in its write for
+ * a few milliseconds, never for a home or a reader. Whose output is whose stays as output.ts says, because
+ * a worker holds back only what can be one job's (see worker.ts) and reads what it held before an answer.
+ */
+import type { Readable } from 'node:stream';
+
+const TURN_MS = 10;
+/** Some 100 MB/s: more than any record or reader keeps, a tenth of what a core can take in. */
+const TURN_BYTES = 1024 * 1024;
+
+export class Pace {
+  private left = TURN_BYTES;
+  private timer: NodeJS.Timeout | null = null;
+  private readonly waiting = new Set<Readable>();
+
+  /** So many bytes were read from the stream. `mayWait`: it may be left alone for a turn. */
+  took(stream: Readable, bytes: number, mayWait: boolean): void {
+    this.left -= bytes;
+    this.timer ??= setTimeout(() => this.turn(), TURN_MS);
+    if (this.left > 0 || !mayWait) return;
+    stream.pause();
+    this.waiting.add(stream);
+  }
+
+  private turn(): void {
+    this.timer = null;
+    this.left = TURN_BYTES;
+    const streams = [...this.waiting];
+    this.waiting.clear();
+    for (const stream of streams) stream.resume();
+  }
+}
