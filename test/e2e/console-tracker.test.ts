@@ -1,7 +1,7 @@
 /** What a tracker shows: in a pipe one line per event, on a terminal a table that repaints, with --json documents. */
 import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect } from '../../src/sdk/index.ts';
@@ -77,6 +77,14 @@ it('with --json: one document when it listens, then one for each event, and noth
   const [first, ...events] = tracker.stdout.trimEnd().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>);
   expect(first).toMatchObject({ addresses: [`127.0.0.1:${port}`], pid: tracker.pid });
   expect(events[0]).toMatchObject({ event: 'registered', peer: 'p0', host: '127.0.0.1', port: Number(peerPort), slots: 2 });
+});
+
+it('on all addresses: names those at which other machines find it', async () => {
+  const tracker = start('tracker', '--host', '0.0.0.0', '--port', port, '--json');
+  await tracker.said('}\n');
+  const lan = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []).filter(({ family, internal }) => family === 'IPv4' && !internal);
+  const { addresses } = JSON.parse(tracker.stdout) as { addresses: string[] };
+  expect(addresses).toEqual(expect.arrayContaining([`127.0.0.1:${port}`, ...lan.slice(0, 3).map(({ address }) => `${address}:${port}`)]));
 });
 
 describe('on a terminal', () => {
