@@ -588,7 +588,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     runner.granted = grant.slots;
     runner.others = grant.others;
     const holding = Math.max(grant.slots, Math.min(runner.holding, runner.attempts.size));
-    if (holding !== runner.holding || holding !== grant.slots) this.#demandDirty = true;
+    // Answered in any case: a tracker that recalls waits to hear what is still held.
+    this.#demandDirty = true;
     runner.holding = holding;
     runner.usedAt = this.#now.ms;
     if (grant.slots > 0) this.#dial(runner);

@@ -90,19 +90,26 @@ export class Allotment {
 
   /** What a home waits for beyond the idle slots that it holds. */
   #unmet(home: Member): Wanted[] {
+    return this.#matched(home).unmet;
+  }
+
+  /** Idle slots put to what waits: what waits on, and, by runner, idle slots that nothing there has a use for. */
+  #matched(home: Member): { unmet: Wanted[]; spare: Map<string, number> } {
     const open = home.waiting.map((entry) => ({ ...entry }));
-    for (const [peer, { slots, used }] of home.allowed) {
+    const spare = new Map<string, number>();
+    for (const [peer, allowance] of home.allowed) {
       const info = this.#members.get(peer)?.info;
-      let idle = slots - used;
+      let left = idle(allowance);
       for (const wanted of open) {
-        if (idle <= 0 || info === undefined) break;
+        if (left <= 0 || info === undefined) break;
         if (!this.#suits(info, wanted)) continue;
-        const served = Math.min(idle, wanted.count);
+        const served = Math.min(left, wanted.count);
         wanted.count -= served;
-        idle -= served;
+        left -= served;
       }
+      if (left > 0) spare.set(peer, left);
     }
-    return open.filter(({ count }) => count > 0);
+    return { unmet: open.filter(({ count }) => count > 0), spare };
   }
 
   /** Whether such tasks would be sent there: a runner to avoid only if it is the only one that fits. */
@@ -185,7 +192,9 @@ export class Allotment {
   #recallIdle(claims: readonly Claim[], coming: number, starving: readonly Member[]): number {
     let taken = 0;
     const open = sum(claims.map(({ unmet }) => unmet)) - coming;
-    for (const { home, served } of claims) taken += this.#takeFrom(home, Math.min(open - taken, total(home) - served), starving, true);
+    for (const { home } of claims) {
+      for (const [peer, count] of this.#matched(home).spare) taken += this.#take(home, peer, Math.min(open - taken, count), starving);
+    }
     return taken;
   }
 
@@ -201,21 +210,24 @@ export class Allotment {
     if (lacking > 0) this.#takeTurns(claims.map(({ home }) => home), lacking, starving);
   }
 
-  /** @returns how many slots were recalled */
-  #takeFrom(home: Member, count: number, starving: readonly Member[], idleOnly = false): number {
-    let left = count;
-    for (const [peer, allowance] of [...home.allowed].toSorted(([, a], [, b]) => idle(b) - idle(a))) {
-      if (left <= 0) break;
-      const info = this.#members.get(peer)?.info;
-      if (info === undefined || !starving.some((other) => other !== home && other.waiting.some((wanted) => this.#suits(info, wanted)))) continue;
-      const taken = Math.min(left, idleOnly ? idle(allowance) : allowance.slots);
-      if (taken <= 0) continue;
-      allowance.holding = Math.max(allowance.holding, allowance.slots);
-      allowance.slots -= taken;
-      left -= taken;
-      this.#note(home, peer);
-    }
-    return Math.max(0, count - left);
+  /** Idle slots first. @returns how many were recalled */
+  #takeFrom(home: Member, count: number, starving: readonly Member[]): number {
+    let taken = 0;
+    for (const [peer] of [...home.allowed].toSorted(([, a], [, b]) => idle(b) - idle(a))) taken += this.#take(home, peer, count - taken, starving);
+    return taken;
+  }
+
+  /** At most `count` slots of one runner, if somebody who starves could use them. @returns how many */
+  #take(home: Member, peer: string, count: number, starving: readonly Member[]): number {
+    const info = this.#members.get(peer)?.info;
+    const allowance = home.allowed.get(peer);
+    if (info === undefined || allowance === undefined) return 0;
+    const taken = Math.min(count, allowance.slots);
+    if (taken <= 0 || !starving.some((other) => other !== home && other.waiting.some((wanted) => this.#suits(info, wanted)))) return 0;
+    allowance.holding = Math.max(allowance.holding, allowance.slots);
+    allowance.slots -= taken;
+    this.#note(home, peer);
+    return taken;
   }
 
   /** More homes than slots: who has had its one the longest lets another one in. */
