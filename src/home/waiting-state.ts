@@ -14,6 +14,9 @@ const sizeOf = (task: Task): number => {
   return (args instanceof Uint8Array ? args.length : 0) + (kwargs instanceof Uint8Array ? kwargs.length : 0);
 };
 
+/** First by their place in line, then by the order of acceptance. */
+const isBefore = (a: Task, b: Task): boolean => a.order < b.order || (a.order === b.order && a.seq < b.seq);
+
 export class Waiting {
   readonly #lines = new Map<string, Line>();
   #count = 0;
@@ -72,7 +75,7 @@ export class Waiting {
     for (const line of this.#lines.values()) {
       if (blocked.has(line)) continue;
       const task = firstOf(line);
-      if (task !== undefined && (best === undefined || task.order < best.task.order)) best = { line, task };
+      if (task !== undefined && (best === undefined || isBefore(task, best.task))) best = { line, task };
     }
     return best;
   }
