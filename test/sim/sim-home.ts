@@ -6,10 +6,12 @@ import type { HomeAfter, HomeEvent, HomeSend } from '../../src/home/home-events.
 import { HomeState, outcomeOf } from '../../src/home/home-state.ts';
 import type { HomeRecord, Story } from '../../src/home/records.ts';
 import type { Message, MessageOf, PeerInfo } from '../../src/wire/messages.ts';
+import { Broken } from './ledger.ts';
 import type { LinkEnd } from './network.ts';
 import type { SimDisk } from './sim-disk.ts';
 import { SimDriver } from './sim-driver.ts';
 import { type Dial, SimRunnerLinks } from './sim-runner-links.ts';
+import { printedBy } from './sim-workers.ts';
 import type { Life, World } from './world.ts';
 
 interface Core {
@@ -177,7 +179,7 @@ export class SimHome {
       case 'accepted':
         return this.#clients.get(effect.client)?.send({ kind: 'accepted', ids: [effect.id] });
       case 'output':
-        // Workers of a simulated pool print nothing.
+        // Reading it goes at its own pace, see output-feed.ts; what is recorded is checked below.
         return;
       case 'runner':
         if (this.#core?.state.mayGo(effect.peer, effect.message) === true) this.#core.links.get(effect.peer)?.send(effect.message);
@@ -185,6 +187,7 @@ export class SimHome {
       case 'stored':
         return this.#core?.links.get(effect.peer)?.send({ kind: 'stored', attempts: [effect.ref] });
       case 'history':
+        checkOutput(effect.story);
         this.#stories.set(effect.story.accepted.id, effect.story);
         return;
       case 'lookup': {
@@ -194,6 +197,14 @@ export class SimHome {
       }
     }
   }
+}
+
+/** Whatever became of links and homes on the way: a task that is done has printed what its last attempt printed. */
+function checkOutput({ accepted, attempts, ended }: Story): void {
+  if (ended.state !== 'done') return;
+  const recorded = Buffer.from(ended.stdout?.head ?? []).toString();
+  const printed = printedBy(attempts.at(-1)?.key ?? '').join('');
+  if (recorded !== printed) throw new Broken(`the record of ${accepted.id} has the output ${JSON.stringify(recorded)} in place of ${JSON.stringify(printed)}`);
 }
 
 function eventOf(peer: string, message: Message): HomeEvent {

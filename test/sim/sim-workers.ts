@@ -20,6 +20,9 @@ const behaviourOf = (attempt: MessageOf<'attempt'>): Behaviour => {
   return (JSON.parse(new TextDecoder().decode(attempt.args)) as [Behaviour])[0];
 };
 
+/** What an attempt that comes to its end has printed, in three pieces. */
+export const printedBy = (key: string): [string, string, string] => [`${key} begins\n`, 'goes on\n', `${key} ends\n`];
+
 interface Job {
   job: number;
   attempt: MessageOf<'attempt'>;
@@ -99,8 +102,12 @@ export class SimWorkers {
     const { ledger, runner, slots } = this.#o;
     ledger.began(runner, slots, job.attempt.id, job.attempt.key);
     const { runMs, how } = behaviourOf(job.attempt);
+    const [first, second, third] = printedBy(job.attempt.key);
+    this.#print(worker, job, first);
+    this.#after(runMs / 2, worker, () => this.#print(worker, job, second));
     this.#after(runMs, worker, () => {
       if (how === 'exits' || how === 'eats_memory') return this.#die(worker, how === 'exits' ? null : { limitMb: job.attempt.memoryMb ?? 64 });
+      this.#print(worker, job, third);
       ledger.over(runner, job.attempt.key);
       ledger.finished(job.attempt.id, job.attempt.key);
       worker.running = undefined;
@@ -124,6 +131,10 @@ export class SimWorkers {
       this.#workers.delete(worker.id);
       this.#o.tell({ type: 'worker_gone', worker: worker.id });
     });
+  }
+
+  #print(worker: SimWorker, { job }: Job, text: string): void {
+    this.#tell(worker, { type: 'worker_output', worker: worker.id, job, stream: 'stdout', data: new TextEncoder().encode(text) });
   }
 
   #tell(worker: SimWorker, event: RunnerEvent): void {
