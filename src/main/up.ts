@@ -14,7 +14,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PotluckError, causeText } from '../errors.ts';
+import { PotluckError, causeText, exit } from '../errors.ts';
 import { openHomeFolder } from '../identity/home-folder.ts';
 import { connect, type Pool } from '../sdk/index.ts';
 import { freePorts, type PortWish } from './free-ports.ts';
@@ -36,6 +36,8 @@ export interface UpOptions {
 /** A tracker and its peers are up within a second or two; a machine that needs this long has another problem. */
 const UP_MS = 30_000;
 const LOOK_MS = 50;
+/** Two pools that are started at the same moment look for ports at the same moment. */
+const START_TRIES = 5;
 /** Drained peers get this long beyond their own limit. */
 const STOP_MS = 40_000;
 const STOP_NOW_MS = 2_000;
@@ -54,6 +56,8 @@ export class LocalPool {
   readonly #onEnded: (part: PartOfPool, how: string, left: number) => void;
   readonly #children = new Set<Child>();
   #up = false;
+  /** A child refused its flags, of which only a port can have become wrong: somebody took it since it was found free. */
+  #refused = false;
   #stopping = false;
 
   constructor(options: UpOptions, onEnded: (part: PartOfPool, how: string, left: number) => void) {
@@ -72,18 +76,26 @@ export class LocalPool {
     if (running !== undefined) {
       throw new PotluckError('pool_running', 'a pool started by potluck up is running already', { why: `process ${running.pid} keeps it, its first peer is on port ${running.peers[0]?.port ?? '?'}`, fix: 'use it, or stop it first: potluck down' });
     }
-    try {
-      const pool = await this.#startAll();
-      writeRunning(homeFolder, pool);
-      await this.#untilRegistered(pool);
-      this.#up = true;
-      return pool;
-    } catch (error) {
-      this.#stopping = true;
-      await this.#endAll([...this.#children], 'SIGKILL');
-      forgetRunning(homeFolder);
-      throw error;
+    for (let triesLeft = START_TRIES - 1; ; triesLeft -= 1) {
+      try {
+        return await this.#tryStart();
+      } catch (error) {
+        await this.#endAll([...this.#children], 'SIGKILL');
+        forgetRunning(homeFolder);
+        if (triesLeft > 0 && this.#refused && !this.#stopping) continue;
+        this.#stopping = true;
+        throw error;
+      }
     }
+  }
+
+  async #tryStart(): Promise<RunningPool> {
+    this.#refused = false;
+    const pool = await this.#startAll();
+    writeRunning(this.#options.homeFolder, pool);
+    await this.#untilRegistered(pool);
+    this.#up = true;
+    return pool;
   }
 
   /** Stops peers, then the tracker, in order; resolves when all have ended. */
@@ -140,6 +152,7 @@ export class LocalPool {
     const entry: Child = { process: child, part, ended };
     this.#children.add(entry);
     void ended.then((how) => {
+      if (child.exitCode === exit.usage) this.#refused = true;
       this.#children.delete(entry);
       if (this.#up && !this.#stopping) this.#onEnded(part, how, this.#children.size);
     });
@@ -171,7 +184,8 @@ export class LocalPool {
     try {
       return await connect({ host, port, home: this.#options.homeFolder });
     } catch (error) {
-      if (error instanceof PotluckError && (error.code === 'peer_unreachable' || error.code === 'link_lost')) return undefined;
+      // Somebody else's peer (not_a_member) took the port before ours, which says so and ends.
+      if (error instanceof PotluckError && ['peer_unreachable', 'link_lost', 'not_a_member'].includes(error.code)) return undefined;
       throw error;
     }
   }

@@ -105,6 +105,25 @@ describe('up', () => {
     expect(await start('down').ended).toMatchObject({ status: 6, err: expect.stringContaining('no pool started by potluck up') as string });
   });
 
+  it('twice at the same moment, in two folders, gives two pools on ports of their own', async () => {
+    const other = mkdtempSync(join(tmpdir(), 'potluck-up-'));
+    const upIn = (home: string) => {
+      const program = new Program(built.cli, ['up', '--peers', '2', '--slots', '1', '--detach', '--json'], { POTLUCK_HOME: home });
+      started.push(program);
+      return program.ended;
+    };
+    try {
+      const both = await Promise.all([upIn(folder), upIn(other)]);
+      expect(both, JSON.stringify(both)).toMatchObject([{ status: 0 }, { status: 0 }]);
+      known = both.map(({ out }) => JSON.parse(out) as RunningPool);
+      const all = known.flatMap((pool) => partsOf(pool).map(({ port }) => port));
+      expect(new Set(all).size).toBe(all.length);
+    } finally {
+      for (const home of [folder, other]) await new Program(built.cli, ['down'], { POTLUCK_HOME: home }).ended;
+      rmSync(other, { recursive: true, maxRetries: 5 });
+    }
+  });
+
   it('refuses a port that was asked for and is taken, and leaves nothing', async () => {
     const server = await listenOn(19_401);
     const { status, err } = await start('up', '--peers', '2', ...ports).ended;
