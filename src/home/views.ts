@@ -84,13 +84,21 @@ function outputOf(kept: Kept | undefined) {
   return { text: before + Buffer.from(tail).toString('utf8'), dropped_bytes, dropped_at: before.length };
 }
 
-function common(accepted: Story['accepted'], attempts: readonly AttemptStory[], stdout: Kept | undefined, stderr: Kept | undefined) {
+/** Those that are recorded with their time: accepted, each assignment, the outcome. */
+function statesOf(accepted: Story['accepted'], attempts: readonly AttemptStory[], ended?: Story['ended']) {
+  const assigned = attempts.map(({ wall }) => ({ state: 'assigned', wall }));
+  const states = [{ state: 'queued', wall: accepted.wall }, ...assigned, ...(ended === undefined ? [] : [ended])];
+  return states.map(({ state, wall }) => ({ state, at: new Date(wall).toISOString() }));
+}
+
+function common(accepted: Story['accepted'], attempts: readonly AttemptStory[], stdout: Kept | undefined, stderr: Kept | undefined, ended?: Story['ended']) {
   return {
     function: accepted.function,
     language: accepted.language,
     program: accepted.program,
     options: accepted.options,
     accepted_at: new Date(accepted.wall).toISOString(),
+    states: statesOf(accepted, attempts, ended),
     attempts: attempts.map(attemptRow),
     output: { stdout: outputOf(stdout), stderr: outputOf(stderr) },
   };
@@ -118,7 +126,7 @@ export function endedTask(story: Story, result: Uint8Array | undefined): Buffer 
   const document = JSON.stringify({
     ...plainOutcome(outcomeOf(story)),
     waiting_for: null,
-    ...common(story.accepted, story.attempts, story.ended.stdout, story.ended.stderr),
+    ...common(story.accepted, story.attempts, story.ended.stdout, story.ended.stderr, story.ended),
     ended_at: new Date(story.ended.wall).toISOString(),
   });
   if (result === undefined) return Buffer.from(document);

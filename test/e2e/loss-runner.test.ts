@@ -40,10 +40,12 @@ describe('a runner killed with SIGKILL', () => {
       const wasLost = peers[at] === 'p1';
       const story = await client.task(name);
       expect(story).toMatchObject({ state: 'done', attempt: wasLost ? 2 : 1, peer: 'p2' });
+      expect(story.states.map(({ state }) => state)).toEqual(wasLost ? ['queued', 'assigned', 'assigned', 'done'] : ['queued', 'assigned', 'done']);
       const lost = { attempt: 1, peer: 'p1', state: 'lost', reason: expect.stringMatching(/p1/) as string };
       expect(story.attempts).toMatchObject(wasLost ? [lost, { attempt: 2, peer: 'p2', state: 'done' }] : [{ attempt: 1, peer: 'p2', state: 'done' }]);
     }
     const shown = await pool.cli(['task', names[peers.indexOf('p1')]!]);
+    expect(shown.stdout).toMatch(/queued .* → assigned .* → assigned .* → done/);
     expect(shown.stdout).toMatch(/1\s+p1\s+lost/);
     expect(shown.stdout).toMatch(/2\s+p2\s+done/);
     await pool.peers[1]!.restart();
