@@ -62,6 +62,7 @@ export class Driver<Event, Send, Entry, After> {
   #flushPlanned = false;
   #failed = false;
   #planned = false;
+  #draining = false;
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
   #timerAt = Infinity;
@@ -82,7 +83,13 @@ export class Driver<Event, Send, Entry, After> {
     queueMicrotask(() => this.#drain());
   }
 
+  /** Decides now what was dispatched, because the caller is about to read the decider's state. Not from within an effect. */
+  catchUp(): void {
+    if (!this.#draining) this.#drain();
+  }
+
   #drain(): void {
+    this.#draining = true;
     try {
       while (this.#queue.length > 0 && !this.#stopped) {
         const events = this.#queue;
@@ -93,6 +100,7 @@ export class Driver<Event, Send, Entry, After> {
       this.#stopped = true;
       this.#o.broken(error);
     } finally {
+      this.#draining = false;
       this.#planned = false;
     }
   }

@@ -91,6 +91,8 @@ export class Runner {
   /** A link on which a home of that name said hello. Its key is part of its name here: a name alone proves nothing. */
   accept(connection: Connection, homeName: string): void {
     const home = `${connection.peerKey}/${peerNameSchema.parse(homeName)}`;
+    // What came on the link before this one is held, too.
+    this.#driver.catchUp();
     this.#homes.get(home)?.close();
     this.#homes.set(home, connection);
     this.#full.delete(home);

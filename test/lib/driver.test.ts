@@ -129,6 +129,22 @@ describe('the driver', () => {
     driver.stop();
   });
 
+  it('catches up when asked, so that the state can be read', async () => {
+    const seen: string[] = [];
+    const { driver } = setUp((event) => {
+      seen.push(event);
+      return {};
+    });
+    driver.dispatch('a');
+    expect(seen).toEqual([]);
+    driver.catchUp();
+    expect(seen).toEqual(['a']);
+    driver.dispatch('b');
+    await turn();
+    expect(seen).toEqual(['a', 'b']);
+    driver.stop();
+  });
+
   it('decides together what came together', async () => {
     const { driver, done } = setUp((event) => ({ send: [event] }), { together: true });
     for (const event of ['a', 'b']) driver.dispatch(event);

@@ -69,6 +69,15 @@ export class LinkEnd {
     else if (other?.owner === life) this.cut(noticeMs, Infinity);
   }
 
+  /** If one end's process is stopped, the other end gives up after so long, and it finds out when it goes on. */
+  silent(life: Life, noticeMs: number, stoppedMs: number): void {
+    const other = this.#other;
+    if (other === undefined || this.owner === other.owner) return;
+    const cut = (mine: number, others: number) => this.#world.later(Math.min(mine, others), undefined, () => this.cut(mine - noticeMs, others - noticeMs));
+    if (this.owner === life) cut(stoppedMs, noticeMs);
+    else if (other.owner === life) cut(noticeMs, stoppedMs);
+  }
+
   closed(): void {
     if (!this.#open) return;
     this.#open = false;
@@ -81,8 +90,8 @@ export class LinkEnd {
     this.#lastArrival = Math.max(this.#lastArrival, inReads(world.ms + delay, this.#readsEveryMs));
     world.later(this.#lastArrival - world.ms, undefined, () => {
       const other = this.#other;
-      if (this.#broken || other === undefined || !other.owner.alive || !other.#open) return;
-      act();
+      if (this.#broken || other === undefined) return;
+      world.whenAwake(other.owner, () => (other.#open ? act() : undefined));
     });
   }
 }
@@ -118,6 +127,12 @@ export class Network {
     const world = this.#world;
     const notice = () => (world.chance(0.7) ? world.between(0, 5) : world.between(0, limits.silenceMs));
     world.pick(open).cut(notice(), notice());
+  }
+
+  /** A process is stopped for so long: from some time on the others take it for gone. */
+  frozen(life: Life, forMs: number): void {
+    if (forMs <= limits.silenceMs) return;
+    for (const end of this.#links) end.silent(life, limits.silenceMs, forMs);
   }
 
   /** A process is gone: the others see its links close at once, or, when its machine went with it, by silence. */

@@ -12,15 +12,15 @@ import { SimDisk } from './sim-disk.ts';
 import { SimPeer } from './sim-peer.ts';
 import type { Dial } from './sim-runner-links.ts';
 import { SimTracker } from './sim-tracker.ts';
-import { wallOf, World } from './world.ts';
+import { type Life, wallOf, World } from './world.ts';
 
 /** Nobody there: refused at once. No way there: silence until the dialler gives up. */
 const refusedMs = 1;
 const lookEveryMs = 20;
 /** Two leases, silence, and grants given back after that. */
 const restAfterMs = 45_000;
-/** A home may be down or without a disk when the time comes. */
-const expiredWithinMs = 10_000;
+/** A home may be down, frozen (its own clock stands still then) or without a disk when the time comes. */
+const expiredWithinMs = 45_000;
 /** With the tracker up, a task waits beside a free slot at most this long: demand, grant, link, attempt. */
 export const idleSlotMsMax = 250;
 
@@ -90,6 +90,13 @@ export class SimPool {
   crashPeer(name: string, withMachine: boolean): void {
     const life = this.peer(name).crash();
     if (life !== undefined) this.network.died(life, withMachine);
+  }
+
+  /** The process stands still, as under SIGSTOP or in a machine that sleeps. */
+  freeze(life: Life | undefined, forMs: number): void {
+    if (life === undefined) return;
+    life.frozenUntil = this.world.ms + forMs;
+    this.network.frozen(life, forMs);
   }
 
   crashTracker(withMachine: boolean): void {

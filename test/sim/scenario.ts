@@ -5,8 +5,8 @@ import type { Behaviour } from './sim-workers.ts';
 
 /** Tasks come and faults happen until then. */
 const calmFromMs = 8_000;
-/** Two leases, the retries' pauses, and the runs themselves. */
-const endWithinMs = 60_000;
+/** What is still frozen, two leases, the retries' pauses, and the runs themselves. */
+const endWithinMs = 90_000;
 
 function plan(pool: SimPool, id: string): Plan {
   const { world } = pool;
@@ -36,7 +36,7 @@ function fault(pool: SimPool): void {
   const names = [...pool.peers.keys()];
   const name = world.pick(names);
   const afterMs = world.between(10, 4_000);
-  switch (world.prng.below(7)) {
+  switch (world.prng.below(9)) {
     case 0:
       pool.crashPeer(name, world.chance(0.3));
       world.later(afterMs, undefined, () => pool.peer(name).start());
@@ -54,6 +54,9 @@ function fault(pool: SimPool): void {
       pool.peer(name).disk.full = true;
       world.later(afterMs, undefined, () => (pool.peer(name).disk.full = false));
       return;
+    case 6:
+    case 7:
+      return pool.freeze(world.chance(0.8) ? pool.peer(name).life : tracker.life, world.chance(0.7) ? world.between(50, 5_000) : world.between(5_000, 25_000));
     default:
       pool.peer(name).drain();
       world.later(afterMs, undefined, () => pool.crashPeer(name, false));

@@ -37,6 +37,7 @@ export class SimDriver<Event, Send, Entry, After> {
   #flushing = false;
   #failed = false;
   #planned = false;
+  #draining = false;
   #stopped = false;
   #timerAt = Infinity;
   #cancelTimer: () => void = () => {};
@@ -62,12 +63,18 @@ export class SimDriver<Event, Send, Entry, After> {
     this.#cancelTimer();
   }
 
+  catchUp(): void {
+    if (!this.#draining) this.#drain();
+  }
+
   #drain(): void {
+    this.#draining = true;
     while (this.#queue.length > 0 && !this.#stopped && this.#o.life.alive) {
       const events = this.#queue;
       this.#queue = [];
       this.#step(events);
     }
+    this.#draining = false;
     this.#planned = false;
   }
 

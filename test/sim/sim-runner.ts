@@ -58,6 +58,7 @@ export class SimRunner {
 
   /** A link on which a home of that name said hello. */
   accept(end: LinkEnd, home: string): void {
+    this.#driver.catchUp();
     this.#homes.get(home)?.close();
     this.#homes.set(home, end);
     end.send({ kind: 'hello', version: '0', incarnation: this.#o.incarnation, as: 'runner', name: this.#o.peer, held: this.state.heldFor(home).slice(0, limits.heldMax) });

@@ -12,6 +12,8 @@ import { limits } from '../../src/limits.ts';
 /** The life of a process: what it had planned does not happen once it is over. */
 export interface Life {
   alive: boolean;
+  /** Stopped until then: what comes due before happens then, in its order. */
+  frozenUntil?: number;
 }
 
 /** More acts than this at one moment are a loop. */
@@ -35,9 +37,16 @@ export class World {
 
   /** Plans an act; the returned function takes it off the plan. */
   later(delayMs: number, life: Life | undefined, act: () => void): () => void {
-    const entry: { act: (() => void) | undefined } = { act: life === undefined ? act : () => (life.alive ? act() : undefined) };
+    const entry: { act: (() => void) | undefined } = { act: life === undefined ? act : () => this.whenAwake(life, act) };
     this.#plan.push(this.ms + Math.max(0, delayMs), entry);
     return () => (entry.act = undefined);
+  }
+
+  /** Now, or when a frozen process goes on; never, when it is over. */
+  whenAwake(life: Life, act: () => void): void {
+    if (!life.alive) return;
+    if ((life.frozenUntil ?? 0) <= this.ms) act();
+    else this.later(life.frozenUntil! - this.ms, life, act);
   }
 
   /** After everything else that happens at this moment, like what comes with one read of a socket. */
