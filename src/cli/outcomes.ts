@@ -7,7 +7,7 @@ import { clean, cleanLine } from './text.ts';
 export function statusOfOutcome({ state, error }: Outcome): number {
   switch (state) {
     case 'done':
-      return exit.done;
+      return error === undefined ? exit.done : exitStatusOf(error.code);
     case 'cancelled':
       return exit.cancelled;
     case 'timed_out':
@@ -66,6 +66,7 @@ const fixText = (state: Outcome['state']): string => (state === 'failed' ? 'mend
 
 function whyText({ state, error }: Outcome): string {
   const verbs: Partial<Record<Outcome['state'], string>> = {
+    done: 'was done',
     failed: 'failed',
     timed_out: 'timed out',
     out_of_memory: 'ran out of memory',

@@ -138,7 +138,7 @@ export function showOutcome(context: Context<ClientFlags>, outcome: Outcome): vo
   else if (outcome.resultJson !== undefined) terminal.out(`${outcome.resultJson}\n`);
   else for (const line of failureLines(outcome, (text) => terminal.red(text))) terminal.errLine(line);
   if (flags.quiet === true || flags.json === true) return;
-  if (outcome.state === 'done') terminal.errLine(terminal.dim(ranLine(outcome)));
+  if (outcome.resultJson !== undefined) terminal.errLine(terminal.dim(ranLine(outcome)));
   terminal.errLine(terminal.dim(`next: ${nextCommand(context, `task ${outcome.id}`)} tells its whole story`));
 }
 

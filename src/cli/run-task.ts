@@ -53,6 +53,7 @@ export function storyLines(story: TaskStory, width: number, bold: (text: string)
 }
 
 function headOf(story: TaskStory): string[] {
+  if (story.function === undefined) return [stateText(story.state)];
   const on = story.peer === null ? [] : [`on ${story.peer}`];
   const parts = [stateText(story.state), ...on, `waited ${duration(story.queued_ms)}`, `ran ${duration(story.run_ms)}`, `${story.language} ${story.function}()`, `program ${(story.program ?? '').slice(0, 12)}`];
   return parts.map((part) => cleanLine(part));
@@ -84,7 +85,7 @@ function outputLines(name: string, output: KeptOutput | undefined, bold: (text: 
 }
 
 function endLines({ id, state, result, error }: TaskStory): string[] {
-  if (state === 'done') {
+  if (state === 'done' && result !== undefined) {
     const text = cleanLine(writeExact(result, 'result'));
     return text.length <= RESULT_CHARS ? [`result: ${text}`] : [`result: ${cut(text, RESULT_CHARS)}`, `the whole of it: potluck wait ${id}`];
   }

@@ -71,7 +71,7 @@ function show(context: Context<WaitFlags>, outcomes: readonly Outcome[], single:
   } else if (flags.json === true) {
     terminal.out(`[${outcomes.map((outcome) => outcomeJson(outcome)).join(',')}]\n`);
   } else {
-    for (const outcome of outcomes) terminal.out(`${outcome.id}  ${outcome.state === 'done' ? ranLine(outcome) : `${stateText(outcome.state)}: ${cleanLine(outcome.error?.message ?? '')}`}\n`);
+    for (const outcome of outcomes) terminal.out(`${outcome.id}  ${outcome.error === undefined ? ranLine(outcome) : `${stateText(outcome.state)}: ${cleanLine(outcome.error?.message ?? '')}`}\n`);
     if (flags.quiet !== true) terminal.errLine(terminal.dim(`next: ${nextCommand(context, 'task ID')} shows a result`));
   }
   return outcomes.map((outcome) => statusOfOutcome(outcome)).find((status) => status !== exit.done) ?? exit.done;

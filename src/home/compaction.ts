@@ -25,8 +25,8 @@ import type { Outline } from './record-codec.ts';
 import { isPruned, type PrunedTask, type RecordOf, type Story } from './records.ts';
 import type { SegmentFacts } from './retention-state.ts';
 
-/** Segments handled together: a task that began in one of them and ended in the next is pruned at once. */
-const segmentsMax = 4;
+/** Segments handled together: a task that began in one of them and ended in the next is pruned at once. Their tasks are in memory. */
+const segmentsMax = 2;
 /** Tasks per step: some milliseconds of work. */
 const stepTasks = 500;
 /** Stories asked of the index at once, and per step: they may have large values in them. */
@@ -112,16 +112,9 @@ export class Compaction {
 
   async #compact(past: readonly SegmentFacts[]): Promise<void> {
     const tasks = await this.#read(past);
-    const pruned: PrunedTask[] = [];
-    const others: string[] = [];
-    for (const [id, { digest, ended }] of tasks) {
-      if (ended === undefined) others.push(id);
-      else pruned.push({ id, digest, ...ended });
-    }
-    tasks.clear();
-    for (const ids of parts(others, stepTasks)) await this.#retell(await this.#write({ restate: ids }));
+    for (const ids of parts(open(tasks), stepTasks)) await this.#retell(await this.#write({ restate: ids }));
     const since = this.#o.nowMs();
-    for (const part of parts(pruned, stepTasks)) await this.#write({ prune: [{ since, tasks: part }] });
+    for (const part of parts(ended(tasks), stepTasks)) await this.#write({ prune: [{ since, tasks: part }] });
     this.#mayGoOn();
     await this.#o.store.dropOldest(past.length);
   }
@@ -150,8 +143,8 @@ export class Compaction {
   }
 
   /** Of these the outcome lies in a later segment, and the beginning is about to go. */
-  async #retell(ended: readonly string[]): Promise<void> {
-    for (const ids of parts(ended, stepStories)) {
+  async #retell(missing: readonly string[]): Promise<void> {
+    for (const ids of parts(missing, stepStories)) {
       const pasts = await Promise.all(ids.map((id) => this.#o.store.past(id)));
       const stories: Story[] = [];
       for (const [at, past] of pasts.entries()) {
@@ -183,15 +176,28 @@ function tell(tasks: Map<string, Told>, outline: Exclude<Outline, { kind: 'prune
     tasks.set(id, { digest: outline.digest, ended: undefined });
     return;
   }
-  const ended = { state: outline.state, endedWall: outline.endedWall };
-  if (outline.kind === 'retold') tasks.set(id, { digest: outline.digest, ended });
-  else {
-    // Without a beginning it was told again later.
-    const told = tasks.get(id);
-    if (told !== undefined) told.ended = ended;
-  }
+  const end = { state: outline.state, endedWall: outline.endedWall };
+  // An end without a beginning: that one is told again later.
+  const told = tasks.get(id);
+  if (outline.kind === 'retold') tasks.set(id, { digest: outline.digest, ended: end });
+  else if (told !== undefined) told.ended = end;
 }
 
-function* parts<T>(all: readonly T[], size: number): Generator<readonly T[]> {
-  for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
+function* open(tasks: ReadonlyMap<string, Told>): Generator<string> {
+  for (const [id, told] of tasks) if (told.ended === undefined) yield id;
+}
+
+function* ended(tasks: ReadonlyMap<string, Told>): Generator<PrunedTask> {
+  for (const [id, told] of tasks) if (told.ended !== undefined) yield { id, digest: told.digest, ...told.ended };
+}
+
+function* parts<T>(all: Iterable<T>, size: number): Generator<readonly T[]> {
+  let part: T[] = [];
+  for (const one of all) {
+    part.push(one);
+    if (part.length < size) continue;
+    yield part;
+    part = [];
+  }
+  if (part.length > 0) yield part;
 }

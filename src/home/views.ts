@@ -138,6 +138,9 @@ function plainOutcome({ kind: _kind, result: _result, queued_ms, run_ms, ...rest
 }
 
 /** What is left of one that was pruned: how it ended, and that this is all. */
-export const prunedTask = (past: PrunedTask): Buffer => Buffer.from(JSON.stringify({ ...plainOutcome(outcomeOf(past)), waiting_for: null, attempts: [], ended_at: new Date(past.endedWall).toISOString() }));
+export function prunedTask(past: PrunedTask): Buffer {
+  const output = { stdout: outputOf(undefined), stderr: outputOf(undefined) };
+  return Buffer.from(JSON.stringify({ ...plainOutcome(outcomeOf(past)), waiting_for: null, attempts: [], output, ended_at: new Date(past.endedWall).toISOString() }));
+}
 
 export const resultOf = (story: Story): Value | undefined => (story.ended.state === 'done' ? story.ended.result : undefined);

@@ -94,12 +94,13 @@ export interface TaskStory {
   attempts: { attempt: number; peer: string; state: string; reason: string | null }[];
   output: { stdout: KeptOutput; stderr: KeptOutput };
   waiting_for: string | null;
-  function: string;
-  language: Language;
+  /** This and the next four are missing when the task ended so long ago that its home keeps only how. */
+  function?: string;
+  language?: Language;
   /** SHA-256 of the source. */
-  program: string;
-  options: TaskOptions;
-  accepted_at: string;
+  program?: string;
+  options?: TaskOptions;
+  accepted_at?: string;
   states: { state: TaskState; at: string }[];
 }
 

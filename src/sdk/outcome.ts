@@ -19,13 +19,13 @@ export interface Outcome {
   readonly runMs: number | null;
   /** Why that peer; null if it was never placed. */
   readonly receipt: Receipt | null;
-  /** The result's exact JSON text; there exactly if `state` is `done`. */
+  /** The result's exact JSON text; there if `state` is `done` and the result is still kept. */
   readonly resultJson?: string;
-  /** There exactly if `state` is not `done`. */
+  /** There exactly if `resultJson` is not. */
   readonly error?: Problem;
 }
 
-/** Thrown by `await task` for every outcome but `done`. */
+/** Thrown by `await task` for every outcome but `done`, and for that too when its result is no longer kept. */
 export class TaskError extends Error {
   override name = 'TaskError';
   readonly outcome: Outcome;
@@ -55,7 +55,7 @@ const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 export function toOutcome(message: MessageOf<'outcome'>, result: Uint8Array | undefined): Outcome {
   const { id, state, peer, attempt, queued_ms: queuedMs, run_ms: runMs, receipt, error } = message;
   const common = { id, state, peer, attempt, queuedMs, runMs, receipt };
-  if (state === 'done') return { ...common, resultJson: utf8.decode(result ?? new Uint8Array()) };
+  if (state === 'done' && error === undefined) return { ...common, resultJson: utf8.decode(result ?? new Uint8Array()) };
   return { ...common, error: error ?? { code: state, message: `the task ended ${state}` } };
 }
 
