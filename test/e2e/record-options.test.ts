@@ -44,6 +44,8 @@ describe('confidential', () => {
 
   it('waits for the home alone, and says so', async () => {
     const busy = client.submit({ language: 'python', program: sleeping, args: [30], confidential: true });
+    // Its program is new to the home and must come first: without this the next one could be accepted before it.
+    await busy.accepted;
     const reasons: string[] = [];
     const waiting = client.submit({ language: 'python', program: 'def main(): return 1', confidential: true, onState: ({ waitingFor }) => waitingFor !== undefined && reasons.push(waitingFor) });
     await until('a reason', () => reasons.some((reason) => /slot.*taken/.test(reason)));
