@@ -17,13 +17,14 @@ export class Pace {
   private timer: NodeJS.Timeout | null = null;
   private readonly waiting = new Set<Readable>();
 
-  /** So many bytes were read from the stream. `mayWait`: it may be left alone for a turn. */
-  took(stream: Readable, bytes: number, mayWait: boolean): void {
+  /** So many bytes were read from the stream. If it `mayWait` and is over the measure it is paused until the next turn: then true. */
+  took(stream: Readable, bytes: number, mayWait: boolean): boolean {
     this.left -= bytes;
     this.timer ??= setTimeout(() => this.turn(), TURN_MS);
-    if (this.left > 0 || !mayWait) return;
+    if (this.left > 0 || !mayWait) return false;
     stream.pause();
     this.waiting.add(stream);
+    return true;
   }
 
   private turn(): void {

@@ -85,6 +85,8 @@ export class Worker {
   private tokens: Tokens | null = null;
   private ready = false;
   private corked = false;
+  /** What was read of the output, or is in a pipe, may wait for its turn. */
+  private outputWaits = false;
   private takingOutput = false;
   /** Fed before the guest was ready. */
   private waiting: Job[] = [];
@@ -197,19 +199,26 @@ export class Worker {
   private onOutput(name: 'stdout' | 'stderr', chunk: Buffer): void {
     this.streams[name].push(chunk);
     const stream = this.child?.[name];
-    if (stream) this.options.pace.took(stream, chunk.length, this.outstanding.length <= 1);
+    if (stream && this.options.pace.took(stream, chunk.length, this.outstanding.length <= 1)) this.outputWaits = true;
   }
 
   /** Takes in what was read and waits: it came before whatever is done next. (Which a mark in it may do at once.) */
   private takeOutput(): void {
-    if (this.takingOutput) return;
+    if (!this.outputWaits || this.takingOutput) return;
     this.takingOutput = true;
-    for (const stream of this.outputs()) if (stream.isPaused()) stream.read();
+    const waiting = [this.child?.stdout, this.child?.stderr].filter((stream) => stream?.isPaused() === true);
+    for (const stream of waiting) stream?.read();
+    this.outputWaits = waiting.length > 0;
     this.takingOutput = false;
   }
 
-  private outputs(): Readable[] {
-    return [this.child?.stdout, this.child?.stderr].filter((stream) => stream !== null && stream !== undefined);
+  /** From here on it may be several jobs' and must not wait. */
+  private waitNoMore(): void {
+    this.takeOutput();
+    if (!this.outputWaits) return;
+    this.outputWaits = false;
+    this.child?.stdout?.resume();
+    this.child?.stderr?.resume();
   }
 
   private onControl(chunk: Buffer): void {
@@ -246,8 +255,7 @@ export class Worker {
 
   private sendWaiting(): void {
     if (this.waiting.length === 0 || this.ending !== null) return;
-    this.takeOutput();
-    for (const stream of this.outputs()) stream.resume();
+    this.waitNoMore();
     const jobs = this.waiting;
     this.waiting = [];
     const first = this.outstanding.length === 0 ? 1 : 0;

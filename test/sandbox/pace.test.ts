@@ -14,6 +14,23 @@ def main(mark, count):
     os.write(2, b'.')
     return mark
 `;
+/** As `filling`, block by block as they are taken in: about at a turn's measure, the last lies in this process and nothing is unread. */
+const drained = `
+import fcntl, os, termios, time
+
+def unread():
+    try:
+        return fcntl.ioctl(1, termios.TIOCOUTQ, bytes(4)) != bytes(4)
+    except OSError:  # a system that does not say
+        return True
+
+def main(mark, count):
+    for _ in range(count):
+        os.write(1, mark.encode() * 65536)
+        until = time.monotonic() + 0.003
+        while unread() and time.monotonic() < until: pass
+    return mark
+`;
 const endless = "import os\ndef main():\n  while True: os.write(1, b'y' * 65536)";
 
 let bench: Bench;
@@ -31,6 +48,18 @@ describe('output that floods', () => {
       const ran = await bench.run(worker, filling, { args: JSON.stringify([mark, count]) });
       expect([resultText(ran), ran.stdout.length, ran.stderr]).toEqual([`"${mark}"`, count * 65_536, '.']);
       expect(ran.stdout.replaceAll(mark, '')).toBe('');
+    }
+  });
+
+  it('that was read and waits when the job ends comes before its answer', async () => {
+    const worker = bench.spawn('ends');
+    await bench.ready(worker);
+    // A worker looks closely at a program's first jobs; after those it believes what it sees.
+    for (let n = 0; n < 20; n += 1) await bench.run(worker, drained, { args: '["-", 0]' });
+    for (let n = 0; n < 60; n += 1) {
+      const mark = String(n % 10);
+      const ran = await bench.run(worker, drained, { args: JSON.stringify([mark, 14 + (n % 8)]) });
+      expect([ran.stdout.length, ran.stdout.replaceAll(mark, '')]).toEqual([(14 + (n % 8)) * 65_536, '']);
     }
   });
 
