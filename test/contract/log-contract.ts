@@ -124,6 +124,31 @@ export function logContract(name: string, make: () => Promise<Disk>): void {
       await third.log.close();
     });
 
+    test('an old segment can be read again while the newest is written; damage in it is found, and the log goes on', async () => {
+      const { log } = await open(200);
+      for (let n = 1; n <= 6; n += 1) await write(log, `record ${n} ${'x'.repeat(60)}`);
+      const old = log.segments().slice(0, -1);
+      const again: [string, number][] = [];
+      const writing = write(log, 'meanwhile');
+      for (const { firstSeq } of old) {
+        await log.reread(firstSeq, async (record, seq) => {
+          await Promise.resolve();
+          again.push([Buffer.from(record).toString('latin1').slice(0, 8), seq]);
+        });
+      }
+      await writing;
+      expect(again).toEqual(Array.from({ length: old.at(-1)!.lastSeq }, (_, at) => [`record ${at + 1}`, at + 1]));
+      await expect(log.reread(log.segments().at(-1)!.firstSeq, () => {})).rejects.toThrow(RangeError);
+      const [path] = await segmentPaths();
+      const bytes = await disk.bytes(path!);
+      await disk.put(path!, Buffer.concat([bytes.subarray(0, -30), Buffer.from([bytes.at(-30)! ^ 1]), bytes.subarray(-29)]));
+      await expect(log.reread(1, () => {})).rejects.toThrow(JournalDamaged);
+      await disk.put(path!, bytes.subarray(0, 40));
+      await expect(log.reread(1, () => {})).rejects.toThrow(JournalDamaged);
+      await write(log, 'it goes on');
+      await log.close();
+    });
+
     test('a last write torn at any byte is cut and reported, and everything before it stays', async () => {
       const { log } = await open();
       await write(log, 'first', 'second');

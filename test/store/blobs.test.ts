@@ -36,6 +36,20 @@ describe('blobs on real files', () => {
     await expect(blobs.read(HASH)).rejects.toThrow(/missing/);
   });
 
+  test('one that is being removed is not said to be there, and is kept anew by who puts it', async () => {
+    await blobs.put(VALUE);
+    const removing = blobs.remove(HASH);
+    expect(await blobs.has(HASH)).toBe(false);
+    await removing;
+    await blobs.put(VALUE);
+    const gone = blobs.remove(HASH);
+    const put = blobs.put(VALUE);
+    const late = blobs.remove(HASH);
+    await Promise.all([gone, put, late]);
+    expect((await blobs.read(HASH)).equals(VALUE)).toBe(true);
+    expect(await blobs.hashes()).toEqual([HASH]);
+  });
+
   test('a changed value is not served; putting it again heals it', async () => {
     await blobs.put(VALUE);
     const path = join(folder, 'blobs', HASH.slice(0, 2), HASH);
