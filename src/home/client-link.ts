@@ -11,7 +11,7 @@ import { limits } from '../limits.ts';
 import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type TaskOptions, type Value } from '../wire/index.ts';
 import type { OutputNews, Submission } from './home-events.ts';
 import type { Home } from './home.ts';
-import { outcomeOf, outputOf } from './home-state.ts';
+import { outcomeOf, outputOf } from './past-state.ts';
 import { OutputFeed } from './output-feed.ts';
 import { isPruned } from './records.ts';
 import { endedTask, historyRow, openTask, peerRows, prunedTask, resultOf, taskRow } from './views.ts';

@@ -12,8 +12,10 @@ import type { PrunedTask, Story } from './records.ts';
 const gapMs = 1_000;
 const quietMs = 200;
 const lagMsMax = 5_000;
-/** Fewer than the index takes at once. */
-const gatheredMax = 10_000;
+/** As many as the index has room for. */
+const gatheredMax = 20_000;
+/** Made into rows at once: some milliseconds of work. */
+const offerMax = 500;
 
 type Gathered = { story: Story; seq: number } | { pruned: readonly PrunedTask[]; seq: number };
 
@@ -21,8 +23,9 @@ export class HistoryFeed {
   readonly index: HistoryIndex;
   #gathered: Gathered[] = [];
   #gatheredCount = 0;
-  readonly #offers: { rows: HistoryRow[]; pruned: PrunedEntry[]; seq: number }[] = [];
-  #offering = false;
+  readonly #offers: Gathered[][] = [];
+  #isOffering = false;
+  #offered: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
   #gatheredAt = 0;
   #handedSeq = 0;
@@ -51,14 +54,14 @@ export class HistoryFeed {
   /** Resolves when the index knows everything that was added. Throws HistoryUnavailable. */
   async settle(): Promise<void> {
     this.#handOver();
-    while (this.#offers.length > 0) await this.index.settled();
+    await this.#offered;
     await this.index.settled();
   }
 
   /** Hands over what there is and waits until the index has taken it; its failures are its own. */
   async stop(): Promise<void> {
     this.#handOver();
-    while (this.#offering) await this.index.settled();
+    await this.#offered;
     await this.index.stop();
   }
 
@@ -79,39 +82,60 @@ export class HistoryFeed {
   #handOver(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const gathered = this.#gathered;
-    const last = gathered.at(-1);
+    const last = this.#gathered.at(-1);
     if (last === undefined) return;
+    this.#offers.push(...offersOf(this.#gathered));
     this.#gathered = [];
     this.#gatheredCount = 0;
-    const rows: HistoryRow[] = [];
-    const pruned: PrunedEntry[] = [];
-    for (const one of gathered) {
-      if ('story' in one) rows.push(rowOf(one.story, one.seq));
-      else for (const { id, digest, state, endedWall } of one.pruned) pruned.push({ id, digest, state, endedAt: endedWall, seq: one.seq });
-    }
-    this.#offers.push({ rows, pruned, seq: last.seq });
     this.#handedSeq = Math.max(this.#handedSeq, last.seq);
-    void this.#offer();
+    if (this.#isOffering) return;
+    this.#isOffering = true;
+    this.#offered = this.#offer();
   }
 
-  /** Hands rows to the index in order; while its queue is full they wait here. */
+  /** Hands over in order, giving way to others in between; while the index's queue is full, the rest waits here. */
   async #offer(): Promise<void> {
-    if (this.#offering) return;
-    this.#offering = true;
     try {
-      for (let next = this.#offers[0]; next !== undefined; next = this.#offers[0]) {
-        if (this.index.apply(next.rows, next.seq, next.pruned)) this.#offers.shift();
-        else await this.index.settled();
+      for (let next = this.#offers.shift(); next !== undefined; next = this.#offers.shift()) {
+        const { rows, pruned, seq } = additionsOf(next);
+        while (!this.index.apply(rows, seq, pruned)) await this.index.settled();
+        await new Promise((resolve) => setImmediate(resolve));
       }
     } catch (error) {
       // History is unavailable; its callers are told so, and the next start makes up for it.
       if (!(error instanceof HistoryUnavailable)) throw error;
       this.#offers.length = 0;
     } finally {
-      this.#offering = false;
+      this.#isOffering = false;
     }
   }
+}
+
+/** Parts that are made into rows at once. */
+function* offersOf(gathered: readonly Gathered[]): Generator<Gathered[]> {
+  let offer: Gathered[] = [];
+  let size = 0;
+  for (const one of gathered) {
+    const more = 'story' in one ? 1 : one.pruned.length;
+    if (offer.length > 0 && size + more > offerMax) {
+      yield offer;
+      offer = [];
+      size = 0;
+    }
+    offer.push(one);
+    size += more;
+  }
+  if (offer.length > 0) yield offer;
+}
+
+function additionsOf(gathered: readonly Gathered[]): { rows: HistoryRow[]; pruned: PrunedEntry[]; seq: number } {
+  const rows: HistoryRow[] = [];
+  const pruned: PrunedEntry[] = [];
+  for (const one of gathered) {
+    if ('story' in one) rows.push(rowOf(one.story, one.seq));
+    else for (const { id, digest, state, endedWall } of one.pruned) pruned.push({ id, digest, state, endedAt: endedWall, seq: one.seq });
+  }
+  return { rows, pruned, seq: gathered.at(-1)?.seq ?? 0 };
 }
 
 function rowOf(story: Story, seq: number): HistoryRow {

@@ -32,7 +32,8 @@ export type HomeEvent =
   | { type: 'peers_told'; all: boolean; peers: PeerInfo[] }
   | { type: 'runner_linked'; peer: string; incarnation: string; held: (AttemptRef & { ended: boolean })[]; roundTripMs: number }
   | { type: 'runner_unlinked'; peer: string }
-  | { type: 'runner_load'; peer: string; running: number; slots: number; cpuLoad: number; draining: boolean }
+  /** `others`: of those that run, attempts of other homes. */
+  | { type: 'runner_load'; peer: string; running: number; others?: number | undefined; slots: number; cpuLoad: number; draining: boolean }
   | { type: 'attempts_started'; peer: string; attempts: AttemptRef[] }
   | { type: 'turned_away'; peer: string; ref: AttemptRef; reason: MessageOf<'turned_away'>['reason']; detail: string | undefined }
   | { type: 'attempt_output'; peer: string; ref: AttemptRef; stream: 'stdout' | 'stderr'; offset?: number | undefined; data: Uint8Array }

@@ -1,8 +1,10 @@
 /**
  * The decider of a home: keeps the record of its tasks, finds each a runner, owns its one outcome.
  *
- * Neighbours: home.ts feeds events and carries out effects; task-state.ts is one task; placement-state.ts
- * ranks runners; waiting-state.ts is the line. The runner (on the other end of the wire) admits or refuses.
+ * Neighbours: home.ts feeds events and carries out effects; task-state.ts is one task, waiting-state.ts the
+ * line, runners-state.ts the table of runners with what is held there, choosing-state.ts picks one,
+ * admission-state.ts says what is not accepted, past-state.ts what has ended. The runner (on the other end of
+ * the wire) admits or refuses.
  *
  * Invariants
  * 1. A task is in `tasks` from its `accepted` record to its `ended` record; what is durable changes by
@@ -16,13 +18,15 @@ import type { Decider, Decision } from '../lib/driver.ts';
 import type { Now } from '../lib/clock.ts';
 import { Heap } from '../lib/heap.ts';
 import { Prng } from '../lib/prng.ts';
-import { sourceOf } from '../lib/stream-ends.ts';
 import { limits } from '../limits.ts';
-import type { AttemptRef, Message, MessageOf, OutcomeState, PeerInfo, Problem } from '../wire/messages.ts';
-import type { HomeAfter, HomeEvent, HomeSend, OutputNews, Submission } from './home-events.ts';
-import { aheadPerSlot, type Choice, chooseAhead, chooseByLoad, chooseFromMemory, isUp, type Line, misfit, newRunner, type Runner } from './placement-state.ts';
-import { Profile } from './profile-state.ts';
-import { type HomeRecord, isPruned, type Past, type PrunedTask, type RecordOf, type Story } from './records.ts';
+import type { AttemptRef, Message, MessageOf, OutcomeState, Problem } from '../wire/messages.ts';
+import { idConflict, refusalOf } from './admission-state.ts';
+import { Chooser } from './choosing-state.ts';
+import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
+import { digestOf, outcomeOf, outputOf, Recent } from './past-state.ts';
+import type { Choice, Line, Runner } from './placement-state.ts';
+import type { HomeRecord, Past, RecordOf, Story } from './records.ts';
+import { Runners } from './runners-state.ts';
 import { applyToTask, currentAttempt, endedStory, isCurrent, newOutput, newTask, nextAttempt, restate, type Task, taskFrom } from './task-state.ts';
 import { Waiting } from './waiting-state.ts';
 import { whyWaiting } from './why-state.ts';
@@ -37,39 +41,25 @@ export interface HomeOptions {
 }
 
 const followMs = 500;
-const demandGapMs = 10;
-const blockMsMin = 20;
-const blockMsMax = 1_000;
 const retryMsMin = 500;
 const retryMsMax = 60_000;
-const profilesMax = 10_000;
 /** Trying again cannot mend these. */
 const hopeless = new Set(['syntax_error', 'function_missing', 'bad_arguments']);
 
 export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeAfter> {
   readonly self: string;
   readonly tasks = new Map<string, Task>();
-  readonly runners = new Map<string, Runner>();
   readonly waiting = new Waiting();
-  readonly recent = new Map<string, Story>();
   staleResults = 0;
-  trackerUp = false;
   draining = false;
   readonly #prng: Prng;
+  readonly #table: Runners;
+  readonly #chooser: Chooser;
+  readonly #recent = new Recent();
   readonly #watchers = new Watchers();
-  readonly #profiles = new Map<string, Profile>();
   /** Times at which a task must be looked at: `--wait` is over, or a retry is due. */
   readonly #alarms = new Heap<string>();
-  #recentBytes = 0;
   #seq = 0;
-  #uses = 0;
-  #grantSeen = 0;
-  #demandDirty = false;
-  /** What it holds is used by more or fewer attempts than the tracker was told. */
-  #usesChanged = false;
-  #demandAt = -Infinity;
-  #demanded = 0;
-  #holdsNothing = true;
   #followAt = 0;
   #storeProblem: Problem | undefined;
   /** Once the disk has failed: the last record that it kept. */
@@ -80,6 +70,21 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   constructor(options: HomeOptions) {
     this.self = options.self;
     this.#prng = new Prng(options.seed);
+    this.#table = new Runners(options.self);
+    this.#chooser = new Chooser(options.self, this.#table, this.#prng);
+  }
+
+  get runners(): ReadonlyMap<string, Runner> {
+    return this.#table.map;
+  }
+
+  get trackerUp(): boolean {
+    return this.#table.trackerUp;
+  }
+
+  /** Tasks that have ended and are still in memory. */
+  get recent(): ReadonlyMap<string, Story> {
+    return this.#recent.stories;
   }
 
   /** Relives one record of the journal. Returns the story when the record ended a task. */
@@ -107,7 +112,9 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
     if (this.#storeProblem !== undefined) return this.#out;
     this.#place();
-    this.#demand();
+    const demand = this.#table.demand(this.waiting, this.#now.ms);
+    if (demand !== undefined) this.#out.send.push({ to: 'tracker', message: demand });
+    for (const peer of this.#table.dials.splice(0)) this.#out.send.push({ to: 'dial', peer });
     this.#out.wakeAt = this.#wakeAt();
     return this.#out;
   }
@@ -129,23 +136,20 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       case 'client_gone':
         return this.#watchers.gone(event.client);
       case 'tracker_up':
-        this.trackerUp = true;
-        this.#demandDirty = true;
-        this.#grantSeen = event.seen ?? 0;
-        return;
+        return this.#table.trackerCame(event.seen ?? 0);
       case 'tracker_away':
-        this.trackerUp = false;
+        this.#table.trackerUp = false;
         return;
       case 'granted':
-        return this.#granted(event.grant);
+        return this.#table.granted(event.grant, this.#now.ms);
       case 'peers_told':
-        return this.#peersTold(event);
+        return this.#table.peersTold(event.all, event.peers);
       case 'runner_linked':
         return this.#runnerLinked(event);
       case 'runner_unlinked':
-        return this.#runnerUnlinked(event.peer);
+        return this.#table.unlinked(this.#table.get(event.peer), this.#now.ms);
       case 'runner_load':
-        return this.#runnerLoad(event);
+        return this.#table.loadTold(event);
       case 'attempts_started':
         for (const ref of event.attempts) this.#attemptStarted(event.peer, ref);
         return;
@@ -186,7 +190,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
         return { accepted, attempts, receipt, queuedMs, ended };
       }
       case 'pruned':
-        for (const { id } of record.tasks) this.#forget(id);
+        for (const { id } of record.tasks) this.#recent.forget(id);
         return undefined;
     }
     const task = this.tasks.get(record.id);
@@ -227,27 +231,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #end(task: Task, record: RecordOf<'ended'>): Story {
     const story = endedStory(task, record);
     this.tasks.delete(task.id);
-    this.recent.set(task.id, story);
-    this.#recentBytes += storyBytes(story);
-    if (this.recent.size > limits.endedInMemoryMax || this.#recentBytes > limits.endedInMemoryBytes) this.#forgetOldest();
+    this.#recent.add(story);
     return story;
-  }
-
-  #forget(id: string): void {
-    const story = this.recent.get(id);
-    if (story === undefined) return;
-    this.recent.delete(id);
-    this.#recentBytes -= storyBytes(story);
-  }
-
-  /** A tenth at once: taking single entries off the front of a large Map gets slow. */
-  #forgetOldest(): void {
-    const keep = 0.9;
-    for (const [id, oldest] of this.recent) {
-      if (this.recent.size <= limits.endedInMemoryMax * keep && this.#recentBytes <= limits.endedInMemoryBytes * keep) return;
-      this.recent.delete(id);
-      this.#recentBytes -= storyBytes(oldest);
-    }
   }
 
   // --- clients -----------------------------------------------------------------------------
@@ -262,46 +247,13 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       else this.#watched(client, id, follow);
       return;
     }
-    const problem = this.#whyNot(submission);
+    const problem = refusalOf(submission, this);
     if (problem !== undefined) return this.#refuse(client, id, problem);
     const { ms: at, wall } = this.#now;
     const { program, language, function: name, args, kwargs, options, digest, submitter } = submission;
     this.#record({ kind: 'accepted', id, program, language, function: name, args, kwargs, options, digest, submitter, at, wall });
     this.#watchers.add(client, id, follow);
     this.#out.after.push({ to: 'accepted', client, id, seq: this.#seq });
-  }
-
-  /** Why nothing like it can be accepted now; refused before accepted, never after. */
-  #whyNot(submission: Submission): Problem | undefined {
-    if (this.#storeProblem !== undefined) return this.#storeProblem;
-    if (this.draining) return { code: 'draining', message: `${this.self} is shutting down and accepts nothing new`, hint: 'submit to another peer' };
-    if (this.tasks.size >= limits.waitingTasksMax) {
-      return { code: 'too_many_waiting', message: `${this.self} already holds ${limits.waitingTasksMax} tasks, its limit`, hint: 'wait until some have ended, or submit to another peer' };
-    }
-    const bytes = this.waiting.bytes + (submission.args instanceof Uint8Array ? submission.args.length : 0);
-    if (bytes > limits.waitingBytesMax) {
-      return { code: 'too_many_waiting', message: `arguments waiting at ${this.self} take ${limits.waitingBytesMax >> 20} MiB, its limit`, hint: 'wait until some have ended, or submit to another peer' };
-    }
-    return this.#whyNever(submission);
-  }
-
-  #whyNever(submission: Submission): Problem | undefined {
-    const { language, options } = submission;
-    const need = options.memoryMb === undefined ? { language } : { language, memoryMb: options.memoryMb };
-    const own = this.runners.get(this.self)?.info;
-    if (options.confidential === true) {
-      const why = own === undefined ? undefined : misfit(own, need);
-      return why === undefined ? undefined : impossible(`a confidential task runs only on ${this.self}, which has ${why}`);
-    }
-    if (!this.trackerUp) return undefined;
-    const reasons = new Set<string>();
-    for (const { info } of this.runners.values()) {
-      if (info === undefined || info.state === 'lost' || info.state === 'revoked') continue;
-      const why = misfit(info, need);
-      if (why === undefined) return undefined;
-      reasons.add(`${info.peer} has ${why}`);
-    }
-    return reasons.size === 0 ? undefined : impossible([...reasons].slice(0, 5).join(', '));
   }
 
   #refuse(client: number, id: string, error: Problem): void {
@@ -432,16 +384,10 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   }
 
   #turnedAway({ peer, ref, reason, detail }: Extract<HomeEvent, { type: 'turned_away' }>): void {
-    const runner = this.#runner(peer);
-    this.#release(runner, ref.key);
+    const runner = this.#table.get(peer);
+    this.#table.release(runner, ref.key, this.#now.ms);
     const task = this.tasks.get(ref.id);
-    if (reason === 'busy' || reason === 'draining') {
-      runner.blockMs = Math.min(blockMsMax, Math.max(blockMsMin, runner.blockMs * 2));
-      runner.blockedUntil = this.#now.ms + runner.blockMs;
-    } else {
-      runner.blockedUntil = this.#now.ms + blockMsMax;
-    }
-    this.#demandDirty = true;
+    this.#table.block(runner, reason === 'busy' || reason === 'draining', this.#now.ms);
     if (!isCurrent(task, peer, ref)) return;
     this.#requeue(task, 'refused', detail ?? reason);
   }
@@ -453,10 +399,9 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   #attemptEnded(peer: string, end: MessageOf<'attempt_ended'>): void {
     const ref: AttemptRef = { id: end.id, attempt: end.attempt, key: end.key };
-    const runner = this.#runner(peer);
-    this.#release(runner, end.key);
-    runner.blockedUntil = 0;
-    runner.blockMs = 0;
+    const runner = this.#table.get(peer);
+    this.#table.release(runner, end.key, this.#now.ms);
+    this.#table.unblock(runner);
     const task = this.tasks.get(end.id);
     const current = isCurrent(task, peer, ref);
     if (current) this.#recordEnd(task, end);
@@ -466,38 +411,13 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   #recordEnd(task: Task, end: MessageOf<'attempt_ended'>): void {
     if (end.outcome === 'killed') return this.#requeue(task, 'moved', end.error?.message ?? 'its runner gave it back');
-    this.#learn(task, end.runUs);
+    this.#chooser.learn(task, end.runUs);
     const { outcome: state, error, result, runUs } = end;
     const retryable = state !== 'done' && !hopeless.has(error?.code ?? '');
     if (retryable && task.failures < (task.accepted.options.retries ?? 0) && task.accepted.options.once !== true) {
       return this.#requeue(task, 'failed', error?.message ?? state);
     }
     this.#finish(task, state, { runUs, ...(result === undefined ? {} : { result }), ...(error === undefined ? {} : { error }) });
-  }
-
-  #learn(task: Task, runUs: number): void {
-    const key = `${task.accepted.program}:${task.accepted.function}`;
-    let profile = this.#profiles.get(key);
-    if (profile === undefined) {
-      if (this.#profiles.size >= profilesMax) this.#profiles.clear();
-      this.#profiles.set(key, (profile = new Profile()));
-    }
-    profile.add(runUs);
-  }
-
-  /** The attempt no longer occupies its runner. */
-  #release(runner: Runner, key: string): void {
-    if (!runner.attempts.delete(key)) return;
-    this.#usesChanged = true;
-    runner.usedAt = this.#now.ms;
-    this.#giveBackRecalled(runner);
-  }
-
-  /** Above what is granted it holds only what still runs. */
-  #giveBackRecalled(runner: Runner): void {
-    const holding = Math.max(runner.granted, Math.min(runner.holding, runner.attempts.size));
-    if (holding !== runner.holding) this.#demandDirty = true;
-    runner.holding = holding;
   }
 
   /** The attempts of a runner that will not come back with them. */
@@ -513,7 +433,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       runner.attempts.delete(key);
       this.#lost(task, reason, mayHaveStarted);
     }
-    this.#giveBackRecalled(runner);
+    this.#table.giveBackRecalled(runner);
   }
 
   #lost(task: Task, reason: string, mayHaveStarted: boolean): void {
@@ -535,68 +455,20 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   // --- runners and tracker -----------------------------------------------------------------
 
-  #runner(peer: string): Runner {
-    let runner = this.runners.get(peer);
-    if (runner === undefined) this.runners.set(peer, (runner = newRunner(peer)));
-    return runner;
-  }
-
   /** After replay: attempts assigned by the former process may still be running. */
   #started(): void {
     for (const task of this.tasks.values()) {
       const current = currentAttempt(task);
       if (current === undefined) continue;
-      const runner = this.#runner(current.peer);
+      const runner = this.#table.get(current.peer);
       runner.attempts.set(current.key, task.id);
       runner.lostAt = this.#now.ms + limits.leaseMs;
     }
-    for (const runner of this.runners.values()) if (runner.attempts.size > 0) this.#dial(runner);
-  }
-
-  #dial(runner: Runner): void {
-    if (runner.link !== 'none' || runner.info === undefined) return;
-    runner.link = 'dialling';
-    this.#out.send.push({ to: 'dial', peer: runner.peer });
-  }
-
-  #peersTold({ all, peers }: Extract<HomeEvent, { type: 'peers_told' }>): void {
-    const told = new Set<string>();
-    for (const info of peers) {
-      told.add(info.peer);
-      const runner = this.#runner(info.peer);
-      runner.info = info;
-      runner.unlisted = false;
-      this.#shareCpuLoad(info);
-      if (info.state === 'up' && (runner.granted > 0 || runner.attempts.size > 0)) this.#dial(runner);
-    }
-    if (!all) return;
-    for (const [peer, runner] of this.runners) {
-      if (told.has(peer) || peer === this.self) continue;
-      // A tracker that was started again does not know everybody yet.
-      runner.unlisted = true;
-      this.#forgetUnlisted(runner);
-    }
-  }
-
-  #forgetUnlisted(runner: Runner): void {
-    if (runner.unlisted && runner.link === 'none' && runner.attempts.size === 0) this.runners.delete(runner.peer);
-  }
-
-  #granted(grant: MessageOf<'grant'>): void {
-    this.#grantSeen = Math.max(this.#grantSeen, grant.seq);
-    const runner = this.#runner(grant.peer);
-    runner.granted = grant.slots;
-    runner.others = grant.others;
-    const holding = Math.max(grant.slots, Math.min(runner.holding, runner.attempts.size));
-    // Answered in any case: a tracker that recalls waits to hear what is still held.
-    this.#demandDirty = true;
-    runner.holding = holding;
-    runner.usedAt = this.#now.ms;
-    if (grant.slots > 0) this.#dial(runner);
+    for (const runner of this.runners.values()) if (runner.attempts.size > 0) this.#table.dial(runner);
   }
 
   #runnerLinked({ peer, incarnation, held, roundTripMs }: Extract<HomeEvent, { type: 'runner_linked' }>): void {
-    const runner = this.#runner(peer);
+    const runner = this.#table.get(peer);
     const sameProcess = runner.incarnation === incarnation;
     runner.link = 'up';
     runner.roundTripMs = roundTripMs;
@@ -628,34 +500,6 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     this.#out.send.push({ to: 'runner', peer: runner.peer, message: { kind: 'kill', id, attempt, key, why: 'stale' } });
   }
 
-  #runnerUnlinked(peer: string): void {
-    const runner = this.#runner(peer);
-    // Nobody answered: not tried again at once.
-    if (runner.link === 'dialling') runner.blockedUntil = this.#now.ms + blockMsMax;
-    runner.link = 'none';
-    if (runner.attempts.size > 0) runner.lostAt ??= this.#now.ms + limits.linkGraceMs;
-    if (runner.attempts.size > 0 || (runner.granted > 0 && !runner.unlisted)) this.#dial(runner);
-    else this.#forgetUnlisted(runner);
-  }
-
-  #runnerLoad({ peer, running, slots, cpuLoad, draining }: Extract<HomeEvent, { type: 'runner_load' }>): void {
-    const runner = this.#runner(peer);
-    if (runner.info === undefined) return;
-    const state = draining ? 'draining' : runner.info.state === 'draining' ? 'up' : runner.info.state;
-    runner.info = { ...runner.info, running, slots, cpu_load: cpuLoad, state };
-    this.#shareCpuLoad(runner.info);
-    if (running < slots) runner.blockedUntil = 0;
-  }
-
-  /** Peers on one machine share one figure, or two readings of it would rank equals. */
-  #shareCpuLoad({ machine, cpu_load }: PeerInfo): void {
-    for (const other of this.runners.values()) {
-      const { info } = other;
-      if (info === undefined || info.cpu_load === cpu_load) continue;
-      if (info.machine.boot === machine.boot && info.machine.net === machine.net) other.info = { ...info, cpu_load };
-    }
-  }
-
   // --- placement ---------------------------------------------------------------------------
 
   #place(): void {
@@ -665,67 +509,11 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     for (let first = this.waiting.firstLine(blocked); first !== undefined; first = this.waiting.firstLine(blocked)) {
       const { line, task } = first;
       let fitting = fittingOf.get(line);
-      if (fitting === undefined) fittingOf.set(line, (fitting = this.#fitting(line)));
-      const choice = this.#choose(line, task, fitting);
+      if (fitting === undefined) fittingOf.set(line, (fitting = this.#chooser.fitting(line, this.#now.ms)));
+      const choice = this.#chooser.choose(line, task, fitting);
       if (choice === undefined) blocked.add(line);
       else this.#assign(task, choice);
     }
-  }
-
-  #choose(line: Line, task: Task, fitting: readonly Runner[]): Choice | undefined {
-    const free = fitting.filter((runner) => this.#roomIn(runner, line) > 0);
-    if (free.length === 0) return this.#aheadChoice(task, fitting);
-    if (line.confidential) {
-      const choice = chooseByLoad(free)!;
-      return { ...choice, receipt: { ...choice.receipt, decided: 'confidential' } };
-    }
-    if (!this.trackerUp) return chooseFromMemory(free, this.#prng);
-    return chooseByLoad(free, this.#passedOver(line, fitting.length, free.length));
-  }
-
-  /** Linked runners that could run what waits in this line, were they free. */
-  #fitting(line: Line): Runner[] {
-    const own = line.confidential ? this.runners.get(this.self) : undefined;
-    const all = line.confidential ? (own === undefined ? [] : [own]) : [...this.runners.values()];
-    const fitting = all.filter((runner) => isUp(runner) && misfit(runner.info!, line.need) === undefined);
-    const others = line.avoid === null ? fitting : fitting.filter((runner) => runner.peer !== line.avoid);
-    const wanted = others.length > 0 ? others : fitting;
-    // Of grants, which are what else opens a link, there are none in either case.
-    if (line.confidential || !this.trackerUp) for (const runner of wanted.slice(0, limits.offersOfOneMax)) if (runner.blockedUntil <= this.#now.ms) this.#dial(runner);
-    return wanted.filter((runner) => runner.link === 'up' && runner.blockedUntil <= this.#now.ms);
-  }
-
-  #roomIn(runner: Runner, line: Line): number {
-    const slots = line.confidential || !this.trackerUp ? (runner.info?.slots ?? 0) : runner.granted;
-    return slots - runner.attempts.size;
-  }
-
-  /** Of the peers with the right interpreter and memory, how many had no room; and who had not even those. */
-  #passedOver(line: Line, fitting: number, free: number): Record<string, number> | undefined {
-    const counts: Record<string, number> = {};
-    if (fitting > free) counts['no slot free for this home'] = fitting - free;
-    for (const { info } of this.runners.values()) {
-      const why = info === undefined || info.state !== 'up' ? undefined : misfit(info, line.need);
-      if (why !== undefined) counts[why] = (counts[why] ?? 0) + 1;
-    }
-    return Object.keys(counts).length === 0 ? undefined : counts;
-  }
-
-  #aheadChoice(task: Task, fitting: readonly Runner[]): Choice | undefined {
-    const { options, program, function: name } = task.accepted;
-    if (options.once === true || options.fresh === true || options.confidential === true || !this.trackerUp) return undefined;
-    const medianMs = this.#profiles.get(`${program}:${name}`)?.medianMs;
-    if (medianMs === undefined) return undefined;
-    const perSlot = aheadPerSlot(medianMs);
-    return chooseAhead(
-      fitting.filter(
-        (runner) =>
-          runner.granted > 0 &&
-          runner.holding === runner.granted &&
-          medianMs < runner.roundTripMs * limits.tinyRoundTrips &&
-          runner.attempts.size < runner.granted * (1 + perSlot),
-      ),
-    );
   }
 
   #assign(task: Task, { runner, receipt }: Choice): void {
@@ -733,10 +521,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const key = this.#prng.hex64();
     const ahead = receipt.decided === 'ahead';
     this.#record({ kind: 'assigned', id: task.id, attempt, key, peer: runner.peer, receipt, at: this.#now.ms, wall: this.#now.wall });
-    runner.attempts.set(key, task.id);
-    this.#usesChanged = true;
-    runner.lastUsed = this.#uses += 1;
-    runner.usedAt = this.#now.ms;
+    this.#table.use(runner, key, task.id, this.#now.ms);
     const { program, language, function: name, args, kwargs, options, submitter } = task.accepted;
     const message: MessageOf<'attempt'> = { kind: 'attempt', id: task.id, attempt, key, program, language, function: name, args, submitter };
     if (kwargs !== undefined) message.kwargs = kwargs;
@@ -755,8 +540,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const { ms } = this.#now;
     for (const runner of this.runners.values()) {
       if (runner.lostAt !== undefined && runner.lostAt <= ms && runner.link !== 'up') this.#runnerOverdue(runner);
-      this.#forgetUnlisted(runner);
-      this.#giveBackIdle(runner);
+      this.#table.tidy(runner, this.#now.ms);
     }
     for (let next = this.#alarms.peek(); next !== undefined && next.key <= ms; next = this.#alarms.peek()) {
       this.#alarms.pop();
@@ -774,15 +558,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       this.#lose(runner, once, `${runner.peer} fell silent`, true);
       runner.lostAt = undefined;
     } else {
-      this.#dial(runner);
+      this.#table.dial(runner);
     }
-  }
-
-  #giveBackIdle(runner: Runner): void {
-    if (runner.granted <= runner.attempts.size || this.#now.ms - runner.usedAt < limits.grantIdleMs || !this.trackerUp) return;
-    runner.granted = runner.attempts.size;
-    runner.holding = runner.granted;
-    this.#demandDirty = true;
   }
 
   #alarm(id: string): void {
@@ -806,45 +583,12 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
   }
 
-  /** The standing demand: told when it starts, changes or ends, and renewed. No message per task. */
-  #demand(): void {
-    if (!this.trackerUp || this.#now.ms < this.#demandDue()) return;
-    const held = [...this.runners.values()]
-      .filter((runner) => runner.holding > 0)
-      .map((runner) => ({ peer: runner.peer, slots: runner.holding, used: this.#usedSlots(runner) }));
-    const waiting = this.waiting.demand();
-    this.#demandDirty = false;
-    this.#usesChanged = false;
-    this.#demandAt = this.#now.ms;
-    this.#demanded = this.waiting.count;
-    this.#holdsNothing = held.length === 0;
-    this.#out.send.push({ to: 'tracker', message: { kind: 'demand', seen: this.#grantSeen, waiting, held } });
-  }
-
-  /** Idle slots of a runner that turns tasks away count as used, or the tracker would wait for them to be. */
-  #usedSlots(runner: Runner): number {
-    return runner.blockedUntil > this.#now.ms ? runner.holding : Math.min(runner.holding, runner.attempts.size);
-  }
-
-  #demandDue(): number {
-    const { count } = this.waiting;
-    if (this.#demandDirty || (count !== this.#demanded && (count === 0 || count > this.#demanded))) return this.#demandAt + demandGapMs;
-    if (count === 0 && this.#holdsNothing) return Infinity;
-    return this.#demandAt + (count === this.#demanded && !this.#usesChanged ? limits.demandRenewMs : 10 * demandGapMs);
-  }
-
   #wakeAt(): number {
     const { ms } = this.#now;
-    let at = ms + limits.tickMsMax;
-    if (this.trackerUp) at = Math.min(at, this.#demandDue());
+    let at = Math.min(ms + limits.tickMsMax, this.#table.wakeAt(this.waiting.count, ms));
     const alarm = this.#alarms.peek()?.key;
     if (alarm !== undefined) at = Math.min(at, alarm);
     if (this.#watchers.followed().size > 0) at = Math.min(at, this.#followAt);
-    for (const runner of this.runners.values()) {
-      if (runner.lostAt !== undefined && runner.link !== 'up') at = Math.min(at, Math.max(runner.lostAt, ms + 250));
-      if (runner.blockedUntil > ms && this.waiting.count > 0) at = Math.min(at, runner.blockedUntil);
-      if (runner.granted > runner.attempts.size) at = Math.min(at, Math.max(runner.usedAt + limits.grantIdleMs, ms + 50));
-    }
     return Math.max(at, ms + 1);
   }
 
@@ -883,7 +627,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     for (const effect of lost) {
       // It was over before the disk had it. (One said again was accepted before: its client says it once more, on its next link.)
       if (effect.to === 'accepted' && (effect.seq ?? 0) > durable && !this.tasks.has(effect.id)) {
-        this.recent.delete(effect.id);
+        this.#recent.forget(effect.id);
         this.#refuse(effect.client, effect.id, mayHaveRun);
       } else if (effect.to === 'lookup' || (effect.to === 'client' && effect.message.kind === 'refused')) this.#out.after.push(effect);
     }
@@ -904,58 +648,4 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     if (isKept) this.#out.after.push({ to: 'accepted', client, id: submission.id });
     else this.#refuse(client, submission.id, problem);
   }
-}
-
-const storyBytes = ({ accepted, ended }: Story): number => {
-  const size = (value: unknown) => (value instanceof Uint8Array ? value.length : 0);
-  return 500 + size(accepted.args) + size(accepted.kwargs) + size(ended.result) + (ended.stdout?.head.length ?? 0) + (ended.stdout?.tail.length ?? 0) + (ended.stderr?.head.length ?? 0) + (ended.stderr?.tail.length ?? 0);
-};
-
-const idConflict = (id: string): Problem => ({
-  code: 'id_conflict',
-  message: `the id ${id} belongs to another task: its program, function, arguments or options differ`,
-  hint: 'leave out --id, or choose another one',
-});
-
-const impossible = (why: string): Problem => ({ code: 'impossible', message: `no peer of this pool could ever run it: ${why}`, hint: 'start a peer that can, or change what the task asks for' });
-
-const digestOf = (past: Past): string => (isPruned(past) ? past.digest : past.accepted.digest);
-
-/** Of a pruned task: how it ended, and that this is all. */
-const prunedOutcome = ({ id, state, endedWall }: PrunedTask): MessageOf<'outcome'> => ({
-  kind: 'outcome',
-  id,
-  state,
-  peer: null,
-  attempt: 0,
-  queued_ms: 0,
-  run_ms: null,
-  receipt: null,
-  error: {
-    code: 'no_longer_kept',
-    message: `the task ended ${state} at ${new Date(endedWall).toISOString()}, and its home keeps no more of it than that`,
-    hint: 'if its result is needed, submit it again under a new id',
-  },
-});
-
-/** What is kept of an ended task's output, from its beginning. */
-export function outputOf(past: Past): OutputNews[] {
-  if (isPruned(past)) return [];
-  const { ended } = past;
-  const { id, attempt, peer } = ended;
-  return (['stdout', 'stderr'] as const).flatMap((stream) => {
-    const kept = ended[stream];
-    return kept === undefined || peer === null ? [] : [{ id, attempt, peer, stream, source: sourceOf(kept), again: true }];
-  });
-}
-
-/** How a task ended, as its submitter gets it. */
-export const outcomeOf = (past: Past): MessageOf<'outcome'> => (isPruned(past) ? prunedOutcome(past) : storyOutcome(past));
-
-function storyOutcome({ ended, receipt, queuedMs }: Story): MessageOf<'outcome'> {
-  const { id, state, peer, attempt, runMs, result, error } = ended;
-  const outcome: MessageOf<'outcome'> = { kind: 'outcome', id, state, peer, attempt, queued_ms: queuedMs, run_ms: runMs, receipt };
-  if (result !== undefined) outcome.result = result;
-  if (error !== undefined) outcome.error = error;
-  return outcome;
 }

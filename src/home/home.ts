@@ -298,7 +298,7 @@ export class Home {
         driver.dispatch({ type: 'attempt_output', peer, ref: message, stream: message.stream, offset: message.offset, data: message.data });
         return;
       case 'runner_load':
-        driver.dispatch({ type: 'runner_load', peer, running: message.running, slots: message.slots, cpuLoad: message.cpu_load, draining: message.draining });
+        driver.dispatch({ type: 'runner_load', peer, running: message.running, others: message.others, slots: message.slots, cpuLoad: message.cpu_load, draining: message.draining });
         return;
       case 'bye':
         this.#o.log(`${peer}: ${message.error.message}`);

@@ -5,7 +5,7 @@
 import type { MessageOf, PeerInfo, Value } from '../wire/index.ts';
 import type { HistoryEntry } from '../store/index.ts';
 import type { HomeState } from './home-state.ts';
-import { outcomeOf } from './home-state.ts';
+import { outcomeOf } from './past-state.ts';
 import { loadOf } from './placement-state.ts';
 import { continuationBytes, cutCharacterBytes } from '../lib/utf8.ts';
 import type { AttemptStory, Kept, PrunedTask, Story } from './records.ts';

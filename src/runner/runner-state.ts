@@ -80,6 +80,9 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   #lastEndAt = 0;
   #toldLoadAt = -Infinity;
   #toldLoad = '';
+  #toldTotals = '';
+  /** Who runs how much is counted no more often than it may be told. */
+  #countedAt = -Infinity;
   #started = new Map<string, AttemptRef[]>();
   #now: Now = { ms: 0, wall: 0 };
   #out: Decision<RunnerSend, never, never> = { send: [], journal: [], after: [], wakeAt: undefined };
@@ -613,11 +616,21 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   }
 
   #tellLoad(): void {
-    const load = `${this.#running}/${this.slots}/${Math.round(this.cpuLoad * 20)}/${this.draining}`;
-    if (load === this.#toldLoad || this.#now.ms - this.#toldLoadAt < loadGapMs) return;
+    const { ms } = this.#now;
+    const totals = `${this.#running}/${Math.round(this.cpuLoad * 20)}/${this.draining}`;
+    if (ms - this.#toldLoadAt < loadGapMs || (totals === this.#toldTotals && ms - this.#countedAt < loadGapMs)) return;
+    this.#countedAt = ms;
+    this.#toldTotals = totals;
+    const byHome = new Map<string, number>();
+    for (const { home, state } of this.attempts.values()) if (state === 'running' || state === 'ending') byHome.set(home, (byHome.get(home) ?? 0) + 1);
+    const load = `${totals} ${[...byHome].join(' ')}`;
+    if (load === this.#toldLoad) return;
     this.#toldLoad = load;
-    this.#toldLoadAt = this.#now.ms;
-    for (const home of this.#homes) this.#tell(home, { kind: 'runner_load', running: this.#running, slots: this.slots, cpu_load: this.cpuLoad, draining: this.draining });
+    this.#toldLoadAt = ms;
+    for (const home of this.#homes) {
+      const others = this.#running - (byHome.get(home) ?? 0);
+      this.#tell(home, { kind: 'runner_load', running: this.#running, others, slots: this.slots, cpu_load: this.cpuLoad, draining: this.draining });
+    }
   }
 
   #wakeAt(): number {

@@ -267,7 +267,8 @@ export const messageSchemas = {
   /** On a new link everything that the runner keeps comes again, under the same `offset`. */
   attempt_output: attemptRefSchema.extend({ stream: z.enum(['stdout', 'stderr']), offset: count.optional(), data: bytes }),
   attempt_ended: attemptEndSchema,
-  runner_load: z.object({ running: count, slots: count, cpu_load: z.number().min(0).max(1), draining: z.boolean() }),
+  /** `others`: of those running, attempts of other homes than the one that is told. */
+  runner_load: z.object({ running: count, others: count.optional(), slots: count, cpu_load: z.number().min(0).max(1), draining: z.boolean() }),
 } as const;
 
 export type MessageKind = keyof typeof messageSchemas;

@@ -62,6 +62,15 @@ describe('the order of runners', () => {
     expect(theAttempt(h.tell(submitted('t'))).peer).toBe('b');
   });
 
+  it('counts it as the runner tells it, not as it was when a slot was granted', () => {
+    const h = new TestHome().withRunners({ a: 4, b: 4 });
+    const load = (others: number) => ({ type: 'runner_load', peer: 'a', running: others, others, slots: 4, cpuLoad: 0, draining: false }) as const;
+    h.tell(load(3));
+    expect(theAttempt(h.tell(submitted('t'))).peer).toBe('b');
+    h.tell(load(0));
+    expect(theAttempt(h.tell(submitted('u'))).peer).toBe('a');
+  });
+
   it('says who was passed over for want of an interpreter', () => {
     const h = new TestHome().withRunners({ a: 1 });
     h.tell(up('b', { languages: { javascript: '20' } }));

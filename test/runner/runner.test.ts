@@ -371,6 +371,17 @@ describe('news', () => {
     expect(started).toEqual(['t1']);
   });
 
+  it('tells each home what others run there', () => {
+    const r = new TestRunner(3);
+    r.tell({ type: 'home_linked', home: 'other' });
+    r.offer(1);
+    r.offer(2, {}, 'other');
+    r.offer(3, {}, 'other');
+    r.ms = 1_000;
+    const loads = r.tell({ type: 'tick' }).send.flatMap((effect) => (effect.to === 'home' && effect.message.kind === 'runner_load' ? [[effect.home, effect.message.running, effect.message.others]] : []));
+    expect(loads).toEqual([['h', 3, 2], ['other', 3, 1]]);
+  });
+
   it('tells the load as it changes, not more often than four times a second', () => {
     const r = new TestRunner(1);
     let told = 0;

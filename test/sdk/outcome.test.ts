@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { failureLines, outcomeJson, statusOfOutcome } from '../../src/cli/outcomes.ts';
 import { storyLines } from '../../src/cli/run-task.ts';
-import { outcomeOf } from '../../src/home/home-state.ts';
+import { outcomeOf } from '../../src/home/past-state.ts';
 import { prunedTask } from '../../src/home/views.ts';
 import type { TaskStory } from '../../src/sdk/index.ts';
 import { resultOf, TaskError, toOutcome } from '../../src/sdk/outcome.ts';

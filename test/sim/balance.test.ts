@@ -94,6 +94,29 @@ describe('a busy peer', () => {
     expect(Object.keys(endedOn(pool)).toSorted()).toEqual(['p0', 'p2']);
   });
 
+  it('gets none of thirty in turn from another home while most of its slots are taken', () => {
+    const { pool } = poolOf([4, 4, 4]);
+    const other = pool.addClient('p1');
+    pool.world.run(2_100);
+    for (let at = 0; at < 3; at += 1) other.submit({ id: `busy${at}`, behaviour: { runMs: 20_000, how: 'returns' }, options: { confidential: true } });
+    pool.world.run(3_000);
+    inTurn(pool, 30, 20);
+    const turns = [...pool.ledger.outcomes()].filter(([id]) => id.startsWith('s')).map(([, { peer }]) => peer);
+    expect(new Set(turns)).toEqual(new Set(['p0', 'p2']));
+  });
+
+  it('that becomes so while tasks come in turn gets no more of them', () => {
+    const { pool } = poolOf([4, 4, 4]);
+    const other = pool.addClient('p1');
+    pool.world.run(2_100);
+    pool.world.later(900, undefined, () => {
+      for (let at = 0; at < 3; at += 1) other.submit({ id: `busy${at}`, behaviour: { runMs: 20_000, how: 'returns' }, options: { confidential: true } });
+    });
+    inTurn(pool, 150, 20);
+    const late = [...pool.ledger.outcomes()].filter(([id]) => id.startsWith('s') && Number(id.slice(1)) > 100).map(([, { peer }]) => peer);
+    expect(new Set(late)).toEqual(new Set(['p0', 'p2']));
+  });
+
   it('gets its part again once its machine is quiet', () => {
     let cpu = 0.95;
     const { pool } = poolOf([4, 4, 4], { cpuLoads: [() => 0, () => cpu, () => 0] });

@@ -16,7 +16,6 @@ describe('a pool from a seed', () => {
         throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)} (POTLUCK_SIM_SEED=${seed} POTLUCK_SIM_SEEDS=1)`, { cause: error });
       }
     }
-    console.log(JSON.stringify(seen));
     if (seeds >= 100) for (const [state, count] of Object.entries(seen)) expect(count, `the faults must be able to lead to ${state}`).toBeGreaterThan(0);
   });
 

@@ -95,7 +95,7 @@ export class SimPool {
   /** The process stands still, as under SIGSTOP or in a machine that sleeps. */
   freeze(life: Life | undefined, forMs: number): void {
     if (life === undefined) return;
-    life.frozenUntil = this.world.ms + forMs;
+    life.frozenUntil = Math.max(life.frozenUntil ?? 0, this.world.ms + forMs);
     this.network.frozen(life, forMs);
   }
 

@@ -3,7 +3,8 @@
  * Mirrors src/home/home.ts and what of client-link.ts a decider can notice.
  */
 import type { HomeAfter, HomeEvent, HomeSend } from '../../src/home/home-events.ts';
-import { HomeState, outcomeOf } from '../../src/home/home-state.ts';
+import { HomeState } from '../../src/home/home-state.ts';
+import { outcomeOf } from '../../src/home/past-state.ts';
 import type { HomeRecord, Story } from '../../src/home/records.ts';
 import type { Message, MessageOf, PeerInfo } from '../../src/wire/messages.ts';
 import { Broken } from './ledger.ts';
@@ -218,7 +219,7 @@ function eventOf(peer: string, message: Message): HomeEvent {
     case 'attempt_output':
       return { type: 'attempt_output', peer, ref: message, stream: message.stream, offset: message.offset, data: message.data };
     case 'runner_load':
-      return { type: 'runner_load', peer, running: message.running, slots: message.slots, cpuLoad: message.cpu_load, draining: message.draining };
+      return { type: 'runner_load', peer, running: message.running, others: message.others, slots: message.slots, cpuLoad: message.cpu_load, draining: message.draining };
     default:
       throw new Error(`a runner does not send "${message.kind}" to a home`);
   }

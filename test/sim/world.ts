@@ -37,8 +37,12 @@ export class World {
 
   /** Plans an act; the returned function takes it off the plan. */
   later(delayMs: number, life: Life | undefined, act: () => void): () => void {
+    return this.#at(this.ms + Math.max(0, delayMs), life, act);
+  }
+
+  #at(ms: number, life: Life | undefined, act: () => void): () => void {
     const entry: { act: (() => void) | undefined } = { act: life === undefined ? act : () => this.whenAwake(life, act) };
-    this.#plan.push(this.ms + Math.max(0, delayMs), entry);
+    this.#plan.push(ms, entry);
     return () => (entry.act = undefined);
   }
 
@@ -46,7 +50,7 @@ export class World {
   whenAwake(life: Life, act: () => void): void {
     if (!life.alive) return;
     if ((life.frozenUntil ?? 0) <= this.ms) act();
-    else this.later(life.frozenUntil! - this.ms, life, act);
+    else this.#at(life.frozenUntil!, life, act);
   }
 
   /** After everything else that happens at this moment, like what comes with one read of a socket. */
