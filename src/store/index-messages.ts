@@ -78,12 +78,6 @@ export interface PrunedEntry {
   seq: number;
 }
 
-/** What one journal record or several add: they become visible together. */
-export interface HistoryAdditions {
-  rows: readonly HistoryRow[];
-  pruned: readonly PrunedEntry[];
-}
-
 export interface OpenedIndex {
   /** Journal records up to this one are in the index; those after it must be applied. */
   appliedSeq: number;
