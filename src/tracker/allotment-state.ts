@@ -204,8 +204,9 @@ export class Allotment {
     const shares = fairShares(capacity, claims.map(({ wanted }) => wanted));
     const deficits = claims.map(({ home, served }, at) => (starving.includes(home) ? Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served) : 0));
     let lacking = sum(deficits) - coming;
-    claims.forEach(({ home }, at) => {
-      lacking -= this.#takeFrom(home, Math.min(lacking, total(home) - Math.ceil(shares[at]!)), starving);
+    // Idle slots that nobody wants count against no share: they would cost their home the one that it can use.
+    claims.forEach(({ home, served }, at) => {
+      lacking -= this.#takeFrom(home, Math.min(lacking, served - Math.ceil(shares[at]!)), starving);
     });
     if (lacking > 0) this.#takeTurns(claims.map(({ home }) => home), lacking, starving);
   }

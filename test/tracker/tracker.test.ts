@@ -157,6 +157,19 @@ describe('shares between homes', () => {
     for (const home of homes) expect(turns.get(home)).toBeGreaterThan(15);
   });
 
+  it('do not take back in the same round what they have just given, for idle slots that nobody can use', () => {
+    const t = new TestTracker();
+    t.joins('a', { slots: 2 });
+    t.joins('b', { slots: 1 });
+    t.wants('a', 1);
+    t.wants('b', 1);
+    for (const home of ['a', 'b']) t.wants(home, 0, 'none');
+    t.granted.set('a', new Map([['a', 1]]));
+    t.granted.set('b', new Map([['a', 1]]));
+    for (const home of ['a', 'b']) t.wants(home, [{ need: python, count: 1, avoid: 'a' }], 'none');
+    expect((t.slotsOf('a')['b'] ?? 0) + (t.slotsOf('b')['b'] ?? 0)).toBe(1);
+  });
+
   it('do not end the taking of turns among equals because one task somewhere can run nowhere', () => {
     const t = pool('a', 'b', 'c');
     t.wants('b', [{ need: { language: 'javascript' }, count: 1 }]);
