@@ -195,6 +195,8 @@ export class SimPool {
         if (other.granted > 0 || other.holding > 0) throw new Broken(`the home ${name} keeps ${other.granted}/${other.holding} slots of ${other.peer}`);
       }
     }
+    const recorded = [...this.peers.values()].map(({ home }) => home?.endedOnDisk());
+    for (const id of this.ledger.outcomes().keys()) if (!recorded.some((ids) => ids?.has(id) === true)) throw new Broken(`the outcome of ${id} was seen and is on no disk`);
     for (const info of this.tracker.state?.peers() ?? []) if (info.granted > 0) throw new Broken(`the tracker counts ${info.granted} slots of ${info.peer} as granted`);
   }
 

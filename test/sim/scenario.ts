@@ -38,8 +38,10 @@ function fault(pool: SimPool): void {
   const afterMs = world.between(10, 4_000);
   switch (world.prng.below(9)) {
     case 0:
-      pool.crashPeer(name, world.chance(0.3));
-      world.later(afterMs, undefined, () => pool.peer(name).start());
+      // Some die in a compaction or just after it.
+      if (world.chance(0.5)) pool.peer(name).home?.compact();
+      world.later(world.between(0, 5), undefined, () => pool.crashPeer(name, world.chance(0.3)));
+      world.later(5 + afterMs, undefined, () => pool.peer(name).start());
       return;
     case 1:
       pool.crashTracker(world.chance(0.3));
@@ -84,6 +86,8 @@ export function simulate(seed: number): SimPool {
   }
   const faults = seed % 4 === 0 ? 0 : 1 + world.prng.below(6);
   for (let at = 0; at < faults; at += 1) world.later(world.between(500, calmFromMs - 1_000), undefined, () => fault(pool));
+  const compactions = world.prng.below(6);
+  for (let at = 0; at < compactions; at += 1) world.later(world.between(500, calmFromMs), undefined, () => pool.peer(world.pick([...pool.peers.keys()])).home?.compact());
   pool.calmAt = faults === 0 ? 2_000 : Infinity;
   world.run(calmFromMs);
   pool.heal();

@@ -57,6 +57,11 @@ export class SimDisk {
     };
   }
 
+  /** Takes away what was flushed up to this record; the last flush stays. */
+  drop(upTo: number): void {
+    while (this.#groups.length > 1 && this.#groups[0]!.lastSeq <= upTo) this.#groups.shift();
+  }
+
   /** The process is gone, or has given the handle up. */
   lose(): void {
     if (this.#flushing !== undefined && this.#world.chance(0.5)) this.#groups.push(this.#flushing);

@@ -36,6 +36,10 @@ export class SimHome {
   readonly #o: SimHomeOptions;
   readonly #clients = new Map<number, LinkEnd>();
   readonly #stories = new Map<string, Story>();
+  /** Ids of all tasks that its journal tells of. */
+  readonly #told = new Set<string>();
+  /** While a compaction is under way: what it will drop up to. */
+  #dropUpTo = 0;
   #core: Core | undefined;
   #clientCount = 0;
   #known: PeerInfo[];
@@ -66,7 +70,10 @@ export class SimHome {
     const state = new HomeState({ self: own.peer, seed: [word(), word(), word(), word() | 1] });
     let lastAt = 0;
     this.#stories.clear();
+    this.#told.clear();
+    this.#dropUpTo = 0;
     disk.replay((record, seq) => {
+      if ('id' in record) this.#told.add(record.id);
       lastAt = Math.max(lastAt, record.at);
       const story = state.replay(record, seq);
       if (story !== undefined) this.#stories.set(story.accepted.id, story);
@@ -111,6 +118,35 @@ export class SimHome {
     };
     world.later(reopenMs, life, reopen);
     return { type: 'commit_failed', durable, lost, problem: { code: 'store_full', message: String(error) } };
+  }
+
+  /** As compaction.ts does it, for all that is on disk now. */
+  compact(): void {
+    const { durable } = this.#o.disk;
+    if (this.#core === undefined || this.#dropUpTo > 0 || durable === 0) return;
+    this.#dropUpTo = durable;
+    this.dispatch({ type: 'compacting', restate: [...this.#told], retell: [], prune: [] });
+  }
+
+  /** Ids of the ended tasks that a process would find which started now. */
+  endedOnDisk(): Set<string> {
+    const state = new HomeState({ self: this.#o.own.peer, seed: [1, 2, 3, 4] });
+    const ids = new Set<string>();
+    this.#o.disk.replay((record, seq) => {
+      const story = state.replay(record, seq);
+      if (story !== undefined) ids.add(story.accepted.id);
+    });
+    return ids;
+  }
+
+  /** First what waits is on disk again, then what has ended. */
+  #compacted(ended: readonly string[]): void {
+    if (ended.length > 0) {
+      const stories = ended.map((id) => this.#stories.get(id)!);
+      return this.dispatch({ type: 'compacting', restate: [], retell: stories, prune: [] });
+    }
+    this.#o.disk.drop(this.#dropUpTo);
+    this.#dropUpTo = 0;
   }
 
   // --- links -------------------------------------------------------------------------------
@@ -178,6 +214,7 @@ export class SimHome {
       case 'client':
         return this.#clients.get(effect.client)?.send(effect.message);
       case 'accepted':
+        this.#told.add(effect.id);
         return this.#clients.get(effect.client)?.send({ kind: 'accepted', ids: [effect.id] });
       case 'output':
         // Reading it goes at its own pace, see output-feed.ts; what is recorded is checked below.
@@ -187,6 +224,8 @@ export class SimHome {
         return;
       case 'stored':
         return this.#core?.links.get(effect.peer)?.send({ kind: 'stored', attempts: [effect.ref] });
+      case 'compacted':
+        return this.#compacted(effect.ended);
       case 'history':
         checkOutput(effect.story);
         this.#stories.set(effect.story.accepted.id, effect.story);
