@@ -410,7 +410,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   }
 
   #recordEnd(task: Task, end: MessageOf<'attempt_ended'>): void {
-    if (end.outcome === 'killed') return this.#requeue(task, 'moved', end.error?.message ?? 'its runner gave it back');
+    if (end.outcome === 'killed') return this.#givenBack(task, end.error?.message ?? 'its runner gave it back');
     this.#chooser.learn(task, end.runUs);
     const { outcome: state, error, result, runUs } = end;
     const retryable = state !== 'done' && !hopeless.has(error?.code ?? '');
@@ -418,6 +418,20 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       return this.#requeue(task, 'failed', error?.message ?? state);
     }
     this.#finish(task, state, { runUs, ...(result === undefined ? {} : { result }), ...(error === undefined ? {} : { error }) });
+  }
+
+  /** Its runner was stopped while it ran: no fault of the task, and no loss. */
+  #givenBack(task: Task, reason: string): void {
+    if (task.accepted.options.once === true) this.#finishUnknown(task, reason);
+    else this.#requeue(task, 'moved', reason);
+  }
+
+  /** It may run only once, and nobody can say whether it did. */
+  #finishUnknown(task: Task, reason: string): void {
+    const peer = currentAttempt(task)?.peer ?? 'its runner';
+    this.#finish(task, 'unknown', {
+      error: { code: 'unknown', message: `${reason} while the task may have been running on ${peer}, and it may run only once`, hint: 'find out what it did, then submit it again under a new id' },
+    });
   }
 
   /** The attempts of a runner that will not come back with them. */
@@ -439,11 +453,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #lost(task: Task, reason: string, mayHaveStarted: boolean): void {
     if (!mayHaveStarted) return this.#requeue(task, 'refused', reason);
     const peer = currentAttempt(task)?.peer ?? 'its runner';
-    if (task.accepted.options.once === true) {
-      return this.#finish(task, 'unknown', {
-        error: { code: 'unknown', message: `${reason} while the task may have been running on ${peer}, and it may run only once`, hint: 'find out what it did, then submit it again under a new id' },
-      });
-    }
+    if (task.accepted.options.once === true) return this.#finishUnknown(task, reason);
     if (task.losses + 1 >= limits.lossesMax) {
       const peers = [...task.attempts.filter((attempt) => attempt.state === 'lost').map((attempt) => attempt.peer), peer];
       return this.#finish(task, 'quarantined', {

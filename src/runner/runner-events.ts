@@ -24,7 +24,9 @@ export type RunnerEvent =
   | { type: 'taken_back'; worker: string; jobs: number[] }
   | { type: 'load_measured'; cpuLoad: number }
   | { type: 'warmed'; language: Language; submitter: string }
-  | { type: 'draining' };
+  | { type: 'draining' }
+  /** The process ends soon: what still runs is given back. */
+  | { type: 'stopping' };
 
 export type RunnerSend =
   | { to: 'home'; home: string; message: Message }

@@ -102,6 +102,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     for (const event of events) this.#handle(event);
     this.#tellOutput();
     this.#tellEnds();
+    if (this.draining) this.#turnAwayUnstarted();
     this.#startWaiting();
     this.#tellStarted();
     this.#tellLoad();
@@ -168,7 +169,10 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
         this.#prepare(event.language, event.submitter, null, false);
         return;
       case 'draining':
-        return this.#drain();
+        this.draining = true;
+        return;
+      case 'stopping':
+        return this.#stop();
     }
   }
 
@@ -546,8 +550,21 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     this.#out.send.push({ to: 'forget_content', key: attempt.message.key });
   }
 
-  #drain(): void {
-    this.draining = true;
+  /** Nothing runs here, and every home that can be reached has stored its results. */
+  get isDone(): boolean {
+    if (this.attempts.size > 0) return false;
+    for (const { home } of this.#kept.values()) if (this.#homes.has(home)) return false;
+    return true;
+  }
+
+  /** That it is stopped is no fault of what runs: homes are told, so that it counts as no loss. */
+  #stop(): void {
+    for (const attempt of this.attempts.values()) {
+      if (attempt.state === 'running') this.#kill(attempt, { outcome: 'killed', error: { code: 'draining', message: `${this.#o.peer} was stopped` } });
+    }
+  }
+
+  #turnAwayUnstarted(): void {
     for (const attempt of this.attempts.values()) {
       if (attempt.state !== 'waiting' && attempt.state !== 'content') continue;
       this.#remove(attempt);

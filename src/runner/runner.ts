@@ -39,6 +39,8 @@ export interface RunnerShellOptions {
 }
 
 const sampleMs = 250;
+/** Killed workers are gone within a second, and a home stores a large result within this. */
+const stopMs = 3_000;
 
 export class Runner {
   readonly state: RunnerState;
@@ -75,11 +77,17 @@ export class Runner {
     this.#driver.dispatch({ type: 'warmed', language, submitter });
   }
 
-  /** Takes nothing new; resolves when nothing runs, or after `waitMs`. */
+  /** Takes nothing new; resolves when nothing runs and results are stored. What runs longer than `waitMs` is killed and given back to its home. */
   async drain(waitMs: number): Promise<void> {
     this.#driver.dispatch({ type: 'draining' });
+    await this.#untilDone(waitMs);
+    this.#driver.dispatch({ type: 'stopping' });
+    await this.#untilDone(stopMs);
+  }
+
+  async #untilDone(waitMs: number): Promise<void> {
     const until = performance.now() + waitMs;
-    while (this.state.attempts.size > 0 && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
+    while (!this.state.isDone && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20));
   }
 
   stop(): void {

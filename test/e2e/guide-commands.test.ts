@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { connect } from '../../src/sdk/index.ts';
 import { freePorts, processesOf, Started, type Ran } from './processes.ts';
 import { Notes, gated } from './programs.ts';
@@ -173,6 +174,22 @@ describe('SIGTERM', () => {
     await again.said('listens on');
     expect(await run('wait', 'held', '--port', String(port), '--quiet')).toMatchObject({ status: 0, stdout: '"held"\n' });
     expect(notes.count('held')).toBe(1);
+  });
+
+  it('gives back what runs longer than it may, as often as it takes: no loss is counted', async () => {
+    const { peer, port, tracker, notes } = await holding('0');
+    let running = peer;
+    for (let stops = 1; stops <= limits.lossesMax; stops += 1) {
+      running.process.kill('SIGTERM');
+      expect((await running.ended).status).toBe(0);
+      running = startPeer(tracker, '--port', String(port), '--name', 'p0', '--drain-seconds', '0');
+      await until('it runs again', () => notes.count('held') === stops + 1);
+    }
+    const { state, attempts } = JSON.parse((await run('task', 'held', '--port', String(port), '--json')).stdout) as { state: string; attempts: { state: string; reason: string }[] };
+    expect(['assigned', 'running']).toContain(state);
+    expect(attempts.slice(0, -1)).toEqual(Array.from({ length: limits.lossesMax }, () => expect.objectContaining({ state: 'moved', reason: 'p0 was stopped' })));
+    notes.open('g');
+    expect(await run('wait', 'held', '--port', String(port), '--quiet')).toMatchObject({ status: 0, stdout: '"held"\n' });
   });
 
   it('a second time goes at once, and leaves no worker', async () => {

@@ -1,5 +1,6 @@
 /** One outcome per task, from the attempt that counts. */
 import { describe, expect, it } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { acceptedIn, attemptsIn, cancelled, ended, failed, killsIn, outcomesIn, sentNow, started, submitted, TestHome, theAttempt, toClients, turnedAway, unlinked, linked, up, granted } from '../helpers/home.ts';
 
 const home = () => new TestHome().withRunners({ a: 1 });
@@ -228,6 +229,23 @@ describe('a once task', () => {
     const h = home();
     h.tell(started(theAttempt(h.tell(submitted('t', { once: true })))));
     expect(outcomesIn(h.tell(unlinked('a'), linked('a', [], 'a-2')))).toMatchObject([{ state: 'unknown' }]);
+  });
+});
+
+describe('a runner that is stopped', () => {
+  const stopped = (attempt: Parameters<typeof ended>[0]) => ended(attempt, { outcome: 'killed', error: { code: 'draining', message: 'a was stopped' } });
+
+  it('costs no loss, however often', () => {
+    const h = home();
+    let attempt = theAttempt(h.tell(submitted('t')));
+    for (let stops = 1; stops <= limits.lossesMax; stops += 1) attempt = theAttempt(h.tell(stopped(attempt)));
+    expect(h.state.tasks.get('t')).toMatchObject({ losses: 0, attempts: expect.arrayContaining([expect.objectContaining({ state: 'moved', reason: 'a was stopped' })]) });
+    expect(outcomesIn(h.tell(ended(attempt)))).toMatchObject([{ state: 'done', attempt: limits.lossesMax + 1 }]);
+  });
+
+  it('leaves a once task unknown', () => {
+    const h = home();
+    expect(outcomesIn(h.tell(stopped(theAttempt(h.tell(submitted('t', { once: true }))))))).toMatchObject([{ state: 'unknown', attempt: 1 }]);
   });
 });
 

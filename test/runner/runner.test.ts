@@ -357,6 +357,37 @@ describe('draining', () => {
     expect(endsIn(r.answers(worker))).toEqual([['t1', 'done']]);
   });
 
+  it('starts nothing that comes back out of a worker', () => {
+    const r = new TestRunner(1);
+    const worker = r.runs(1);
+    r.offer(2, { ahead: true });
+    r.tell({ type: 'draining' });
+    const decided = r.tell({ type: 'worker_exited', worker, ready: true, outOfMemory: null, why: 'killed' }, { type: 'worker_gone', worker });
+    expect(ordersIn(decided, 'spawn')).toEqual([]);
+    expect(turnedAwayIn(decided)).toEqual([['t2', 'draining']]);
+  });
+
+  it('gives back what still runs when it is stopped, once its worker is gone', () => {
+    const r = new TestRunner(1);
+    const worker = r.runs(1);
+    r.tell({ type: 'draining' });
+    const stop = r.tell({ type: 'stopping' });
+    expect([ordersIn(stop, 'kill'), endsIn(stop), r.state.isDone]).toEqual([[worker], [], false]);
+    expect(endsIn(r.tell({ type: 'worker_exited', worker, ready: true, outOfMemory: null, why: 'killed' }, { type: 'worker_gone', worker }))).toEqual([['t1', 'killed']]);
+    expect(r.state.isDone).toBe(true);
+  });
+
+  it('is not done before a home that can be reached has stored the results', () => {
+    const r = new TestRunner(1);
+    r.answers(r.runs(1));
+    expect(r.state.isDone).toBe(false);
+    r.tell({ type: 'stored_told', home: 'h', refs: [ref(1)] });
+    expect(r.state.isDone).toBe(true);
+    r.answers(r.runs(2));
+    r.tell({ type: 'home_unlinked', home: 'h' });
+    expect(r.state.isDone).toBe(true);
+  });
+
   it('is told to its homes', () => {
     const r = new TestRunner(1);
     r.ms = 1_000;
