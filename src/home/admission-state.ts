@@ -8,7 +8,8 @@ import { misfit, type Runner } from './placement-state.ts';
 export interface HomeView {
   readonly self: string;
   readonly draining: boolean;
-  readonly trackerUp: boolean;
+  /** Everybody in the pool is known. */
+  readonly isListed: boolean;
   readonly tasks: { readonly size: number };
   readonly waiting: { readonly bytes: number };
   readonly runners: ReadonlyMap<string, Runner>;
@@ -35,7 +36,7 @@ function neverOf({ language, options }: Submission, home: HomeView): Problem | u
     const why = own === undefined ? undefined : misfit(own, need);
     return why === undefined ? undefined : impossible(`a confidential task runs only on ${home.self}, which has ${why}`);
   }
-  if (!home.trackerUp) return undefined;
+  if (!home.isListed) return undefined;
   const reasons = new Set<string>();
   for (const { info } of home.runners.values()) {
     if (info === undefined || info.state === 'lost' || info.state === 'revoked') continue;

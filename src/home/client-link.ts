@@ -218,6 +218,7 @@ export class ClientLink {
     const story = await this.#home.ended(id);
     if (story !== undefined && isPruned(story)) return prunedTask(story);
     if (story === undefined) throw new PotluckError('unknown_task', `this home has no task ${id}`, { fix: 'check the id and the peer it was submitted to: potluck history' });
+    await this.#home.onDisk();
     const result = resultOf(story);
     return endedTask(story, result === undefined ? undefined : await this.#home.bytesOf(result));
   }

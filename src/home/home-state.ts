@@ -27,7 +27,7 @@ import { digestOf, outcomeOf, outputOf, Recent } from './past-state.ts';
 import type { Choice, Line, Runner } from './placement-state.ts';
 import type { HomeRecord, Past, RecordOf, Story } from './records.ts';
 import { Runners } from './runners-state.ts';
-import { applyToTask, currentAttempt, endedStory, isCurrent, newOutput, newTask, nextAttempt, restate, type Task, taskFrom } from './task-state.ts';
+import { applyToTask, currentAttempt, endedStory, isCurrent, newOutput, newTask, nextAttempt, restate, retryPauseMs, type Task, taskFrom } from './task-state.ts';
 import { Waiting } from './waiting-state.ts';
 import { whyWaiting } from './why-state.ts';
 import { Watchers } from './watchers-state.ts';
@@ -41,8 +41,8 @@ export interface HomeOptions {
 }
 
 const followMs = 500;
-const retryMsMin = 500;
-const retryMsMax = 60_000;
+/** A link that was cut in between is worth a few tries; what is missing at home is missing for all. */
+const contentMissesMax = 5;
 /** Trying again cannot mend these. */
 const hopeless = new Set(['syntax_error', 'function_missing', 'bad_arguments']);
 
@@ -80,6 +80,10 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   get trackerUp(): boolean {
     return this.#table.trackerUp;
+  }
+
+  get isListed(): boolean {
+    return this.trackerUp && this.#table.isListed;
   }
 
   /** Tasks that have ended and are still in memory. */
@@ -218,7 +222,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       this.#setExpiry(task);
       return;
     }
-    task.notBefore = at + Math.min(retryMsMax, retryMsMin * 2 ** (task.failures - 1));
+    task.notBefore = at + retryPauseMs(task.failures);
     this.#alarms.push(task.notBefore, task.id);
   }
 
@@ -361,7 +365,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   /** What a queued task waits for, in one sentence. */
   why(task: Task): string {
-    return whyWaiting(task, this.waiting.lineOf(task), this, this.#now.ms);
+    return whyWaiting(task, this.waiting.lineOf(task), this);
   }
 
   // --- attempts ----------------------------------------------------------------------------
@@ -389,6 +393,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const task = this.tasks.get(ref.id);
     this.#table.block(runner, reason === 'busy' || reason === 'draining', this.#now.ms);
     if (!isCurrent(task, peer, ref)) return;
+    if (reason === 'content_missing' && (task.contentMisses += 1) >= contentMissesMax) return this.#finish(task, 'failed', { error: contentLost(detail) });
     this.#requeue(task, 'refused', detail ?? reason);
   }
 
@@ -659,3 +664,9 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     else this.#refuse(client, submission.id, problem);
   }
 }
+
+const contentLost = (detail: string | undefined): Problem => ({
+  code: 'store_damaged',
+  message: `its program or its arguments cannot be had from its home${detail === undefined ? '' : `: ${detail}`}`,
+  hint: 'submit it again under a new id',
+});

@@ -194,6 +194,16 @@ export class Home {
     return (await this.store.blobs.has(hash)) ? this.store.blobs.read(hash) : undefined;
   }
 
+  /** Resolves when what is decided now is on disk. Throws PotluckError when the disk does not take it. */
+  async onDisk(): Promise<void> {
+    const seq = this.store.appendedSeq;
+    while (this.store.durableSeq < seq) {
+      const problem = this.state.storeProblem;
+      if (problem !== undefined) throw new PotluckError('store_failed', problem.message, { fix: problem.hint });
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
   /** The bytes of a value. */
   async bytesOf(value: Value): Promise<Uint8Array> {
     return value instanceof Uint8Array ? value : this.store.blobs.read(value.hash);

@@ -21,6 +21,8 @@ const blockMsMax = 1_000;
 export class Runners {
   readonly map = new Map<string, Runner>();
   trackerUp = false;
+  /** The tracker has told everybody that it knows: who is not in the table is not in the pool. */
+  isListed = false;
   /** Links to open. */
   dials: string[] = [];
   readonly #self: string;
@@ -61,6 +63,7 @@ export class Runners {
     this.trackerUp = true;
     this.#demandDirty = true;
     this.#grantSeen = seen;
+    this.isListed = false;
   }
 
   peersTold(all: boolean, peers: readonly PeerInfo[]): void {
@@ -74,6 +77,7 @@ export class Runners {
       if (info.state === 'up' && (runner.granted > 0 || runner.attempts.size > 0)) this.dial(runner);
     }
     if (!all) return;
+    this.isListed = true;
     for (const [peer, runner] of this.map) {
       if (told.has(peer) || peer === this.#self) continue;
       // A tracker that was started again does not know everybody yet.

@@ -32,6 +32,8 @@ export interface Task {
   failures: number;
   /** The runner of the last attempt that was lost or failed: another goes first. */
   avoid: string | null;
+  /** Times that a runner could not get its content. */
+  contentMisses: number;
   /** A retry waits until then. */
   notBefore: number;
   /** Ms in its home's clock at which the present attempt was assigned. */
@@ -50,6 +52,9 @@ export const newOutput = (): StreamEnds => new StreamEnds({ headBytes: limits.ou
 /** One minute earlier in line for each step of priority. */
 const priorityStepMs = 60_000;
 
+const retryMsMin = 500;
+const retryMsMax = 60_000;
+
 /** A story of a thousand attempts must still fit into one record of the journal. */
 const longReasonsMax = 100;
 const shortReasonLength = 500;
@@ -66,6 +71,7 @@ export function newTask(record: RecordOf<'accepted'>, seq: number): Task {
     losses: 0,
     failures: 0,
     avoid: null,
+    contentMisses: 0,
     notBefore: 0,
     assignedAt: 0,
     line: '',
@@ -82,6 +88,9 @@ export function isCurrent(task: Task | undefined, peer: string, ref: AttemptRef)
   const current = task === undefined ? undefined : currentAttempt(task);
   return current !== undefined && current.attempt === ref.attempt && current.key === ref.key && current.peer === peer;
 }
+
+/** What follows the last of so many failures: long enough for a passing trouble to pass, and bounded. */
+export const retryPauseMs = (failures: number): number => Math.min(retryMsMax, retryMsMin * 2 ** (failures - 1));
 
 /** The number of the next attempt. */
 export const nextAttempt = (task: Task): number => task.attempts.length + 1;

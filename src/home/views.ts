@@ -51,7 +51,7 @@ export function peerRows(home: HomeState) {
 }
 
 /** What the tracker counts for everybody, or what this home itself has there, whichever is more. */
-const tableLoad = (info: PeerInfo, own: number): number => Math.max(own, Math.min(1, Math.max(info.granted, info.running) / Math.max(1, info.slots)));
+const tableLoad = (info: PeerInfo, own: number): number => (info.slots === 0 ? 0 : Math.max(own, Math.min(1, Math.max(info.granted, info.running) / info.slots)));
 
 export function historyRow(entry: HistoryEntry) {
   const at = entry.error?.indexOf(': ') ?? -1;
@@ -133,8 +133,11 @@ export function endedTask(story: Story, result: Uint8Array | undefined): Buffer 
   return Buffer.concat([Buffer.from(`${document.slice(0, -1)},"result":`), result, Buffer.from('}')]);
 }
 
-function plainOutcome({ kind: _kind, result: _result, queued_ms, run_ms, ...rest }: MessageOf<'outcome'>) {
-  return { ...rest, queued_ms: round(queued_ms), run_ms: run_ms === null ? null : round(run_ms) };
+function plainOutcome({ kind: _kind, result: _result, queued_ms, run_ms, error, ...rest }: MessageOf<'outcome'>) {
+  const times = { queued_ms: round(queued_ms), run_ms: run_ms === null ? null : round(run_ms) };
+  if (error === undefined) return { ...rest, ...times };
+  const { code, message, hint, ...more } = error;
+  return { ...rest, ...times, error: { code, message, hint: hint ?? null, ...more } };
 }
 
 /** What is left of one that was pruned: how it ended, and that this is all. */

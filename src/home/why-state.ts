@@ -1,9 +1,10 @@
 /** Why a queued task has not started: the sentence that people read. */
 import { isUp, type Line, misfit, type Runner } from './placement-state.ts';
-import type { Task } from './task-state.ts';
+import { retryPauseMs, type Task } from './task-state.ts';
 
 interface View {
   self: string;
+  draining: boolean;
   trackerUp: boolean;
   runners: ReadonlyMap<string, Runner>;
   waiting: { count: number };
@@ -11,14 +12,14 @@ interface View {
 
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
-export function whyWaiting(task: Task, line: Line | undefined, view: View, nowMs: number): string {
+export function whyWaiting(task: Task, line: Line | undefined, view: View): string {
   if (line === undefined) {
     const last = task.attempts.at(-1);
-    const seconds = Math.max(0, (task.notBefore - nowMs) / 1000).toFixed(1);
-    return `attempt ${(last?.attempt ?? 0) + 1} starts in ${seconds} s; the last one failed: ${last?.reason ?? 'unknown'}`;
+    return `attempt ${(last?.attempt ?? 0) + 1} starts ${retryPauseMs(task.failures) / 1000} s after the last one failed: ${last?.reason ?? 'unknown'}`;
   }
   const all = [...view.runners.values()].filter((runner) => runner.info !== undefined);
   const up = all.filter((runner) => isUp(runner) && (!line.confidential || runner.peer === view.self));
+  if (up.length === 0 && view.draining) return `${view.self} is being stopped; the task goes on when it is started again`;
   if (up.length === 0) return view.trackerUp ? 'no peer of the pool is up' : 'the tracker is away and no peer is known to be up';
   const reasons = up.map((runner) => misfit(runner.info!, line.need)).filter((why) => why !== undefined);
   const fitting = up.filter((runner) => misfit(runner.info!, line.need) === undefined);

@@ -219,7 +219,8 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     if (this.draining) return 'draining';
     if (!this.#o.languages.includes(message.language)) return 'no_interpreter';
     if ((message.memoryMb ?? 0) > this.#o.memoryMb) return 'memory';
-    if (this.#keptBytes > limits.resultKeepBytes) return 'busy';
+    // More than one hello can name would count as lost after a cut link.
+    if (this.#keptBytes > limits.resultKeepBytes || this.attempts.size + this.#kept.size >= limits.heldMax) return 'busy';
     if (message.ahead === true) return this.#ahead.length < this.slots * limits.aheadTasksMax ? undefined : 'busy';
     return this.#promised < this.slots ? undefined : 'busy';
   }

@@ -28,7 +28,15 @@ describe('why a task waits', () => {
     const retry = new TestHome().withRunners({ a: 1 });
     const attempt = theAttempt(retry.tell(submitted('t', { retries: 1 })));
     retry.tell(ended(attempt, { outcome: 'failed', error: { code: 'exception', message: 'ValueError' } }));
-    expect(whyOf(retry, 't')).toBe('attempt 2 starts in 0.5 s; the last one failed: ValueError');
+    expect(whyOf(retry, 't')).toBe('attempt 2 starts 0.5 s after the last one failed: ValueError');
+    // A figure that counts down would be news all the time.
+    retry.pass(200);
+    expect(whyOf(retry, 't')).toBe('attempt 2 starts 0.5 s after the last one failed: ValueError');
+
+    const stopping = new TestHome().withRunners({ own: 1 });
+    stopping.tell(submitted('t'), submitted('u'));
+    stopping.tell({ type: 'draining' }, { type: 'runner_load', peer: 'own', running: 1, slots: 1, cpuLoad: 0, draining: true });
+    expect(whyOf(stopping, 'u')).toBe('own is being stopped; the task goes on when it is started again');
   });
 
   it('is told to a follower at once, and again when it changes', () => {
@@ -107,7 +115,24 @@ describe('what cannot be kept', () => {
 
   it('is refused when nobody of the pool could ever run it, with what each lacks', () => {
     const h = new TestHome().withRunners({ a: 1 });
+    h.tell({ type: 'peers_told', all: true, peers: [info('own', { slots: 0 }), info('a')] });
     expect(toClients(h.tell(submitted('t', { memoryMb: 9_999 })), 'refused')).toMatchObject([{ error: { code: 'impossible', message: expect.stringContaining('a has less than 9999 MB of memory') } }]);
+  });
+
+  it('is not refused as long as the tracker has not told who is in the pool', () => {
+    const h = new TestHome().withRunners({ a: 1 });
+    expect(toClients(h.tell(submitted('t', { memoryMb: 9_999 })), 'refused')).toEqual([]);
+  });
+
+  it('ends when five runners could not get its content from its home', () => {
+    const h = new TestHome().withRunners({ a: 1 });
+    let attempts = attemptsIn(h.tell(submitted('t')));
+    const ends = [];
+    for (let n = 0; n < 5; n += 1) {
+      ends.push(toClients(h.tell({ type: 'turned_away', peer: 'a', ref: attempts[0]!, reason: 'content_missing', detail: 'lacking' }), 'outcome').length);
+      attempts = attemptsIn(h.pass(2_000));
+    }
+    expect(ends).toEqual([0, 0, 0, 0, 1]);
   });
 });
 
