@@ -61,7 +61,7 @@ export async function requestOf(flags: CpuFlags): Promise<TaskRequest> {
     checkJson(kwargs, 'object', '--kwargs');
     request.kwargs = { json: kwargs };
   }
-  if (flags.function !== undefined) request.function = flags.function;
+  if (flags.function !== undefined) request.function = functionOf(flags.function);
   if (flags.id !== undefined) request.id = idOf(flags.id);
   return Object.assign(request, optionsOf(flags));
 }
@@ -76,6 +76,11 @@ function programOf({ program, file }: CpuFlags): string {
 function languageOf({ language, file }: CpuFlags): TaskRequest['language'] {
   if (language !== undefined) return oneOf('--language', language, ['python', 'javascript']);
   return file !== undefined && /\.(?:js|mjs)$/i.test(file) ? 'javascript' : 'python';
+}
+
+function functionOf(name: string): string {
+  if (name !== '' && name.length <= limits.functionNameLengthMax) return name;
+  throw usage('--function will not do', `a name has 1 to ${limits.functionNameLengthMax} characters`, 'write it like --function main');
 }
 
 function idOf(id: string): string {

@@ -46,6 +46,7 @@ describe('cpu', () => {
   it.each<[CpuFlags, string]>([
     [{}, 'usage'],
     [{ program: 'x', file: 'y' }, 'usage'],
+    [{ program: 'x', function: '' }, 'usage'],
     [{ file: '-', args: '-' }, 'usage'],
     [{ file: '/nowhere/at/all.py' }, 'file_unreadable'],
     [{ program: 'x', language: 'phyton' }, 'usage'],

@@ -151,6 +151,7 @@ describe('an outcome', () => {
     expect(JSON.parse(outcomeJson({ ...outcome, resultJson: 'null' }))).toHaveProperty('result', null);
     expect(JSON.parse(outcomeJson(failed({})))).toMatchObject({ state: 'failed', error: { code: 'exception', message: 'no', hint: null } });
     expect(JSON.parse(outcomeJson(failed({})))).not.toHaveProperty('result');
+    expect(JSON.parse(outcomeJson({ ...outcome, queuedMs: 3.846_869_000_000_879, runMs: null }))).toMatchObject({ queued_ms: 3.847, run_ms: null });
   });
 
   it.each<[Partial<Outcome>, number]>([
