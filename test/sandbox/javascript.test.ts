@@ -126,6 +126,12 @@ describe('failures have names', () => {
     expect(error).toMatchObject({ code: 'syntax_error', message: "Unexpected token ';' (program.mjs, line 2, column 11)" });
   });
 
+  test('a program that ends too early is told about its own lines only', async () => {
+    const error = failure(await bench.run(shared(), 'export function main() {\n  if (true) {'));
+    expect(error).toMatchObject({ code: 'syntax_error', message: 'Unexpected end of input (program.mjs, line 2, column 14)' });
+    expect(error.traceback).not.toContain('__potluck');
+  });
+
   test('a rejection that nobody handles, and a late exception', async () => {
     const lost = await bench.run(shared(), 'export const main = () => new Promise(() => { Promise.reject(new Error("lost")); });');
     expect(failure(lost).message).toBe('lost');

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { failure, shorten, userText } from './failures.mjs';
 
@@ -57,18 +57,23 @@ function isOfProgram(error, url) {
 }
 
 /**
- * Node tells the place of a syntax error in a module only to those who run it as a command.
+ * Node tells the place of a syntax error in a module only to those who run it as a command. It is asked
+ * about the source alone, so that one that ends too early is not blamed on what stands behind it.
  * @param {SyntaxError} error
  * @param {Program} program
  */
 function syntaxFailure(error, program) {
-  const checked = spawnSync(process.execPath, ['--check', fileURLToPath(program.url)], { encoding: 'utf8', timeout: CHECK_TIMEOUT_MS });
-  const place = /^(file:\/\/\S+|\/\S+):(\d+)\n(.*)\n(\s*)\^/m.exec(checked.stderr ?? '');
-  if (place === null) return failure('syntax_error', 'SyntaxError', `${userText(error.message)} (program.mjs)`);
+  const source = join(dirname(fileURLToPath(program.url)), 'source.mjs');
+  writeFileSync(source, program.source);
+  const checked = spawnSync(process.execPath, ['--check', source], { encoding: 'utf8', timeout: CHECK_TIMEOUT_MS });
+  // At the end of the input Node draws no caret, only the space before it.
+  const place = /^(file:\/\/\S+|\/\S+):(\d+)\n(.*)\n([ \t]*)(?:\^|\n)/m.exec(checked.stderr ?? '');
+  const message = userText(/^SyntaxError: (.+)$/m.exec(checked.stderr ?? '')?.[1] ?? error.message);
+  if (place === null) return failure('syntax_error', 'SyntaxError', `${message} (program.mjs)`);
   const [, , line, text, indent] = place;
   const where = `program.mjs, line ${line}, column ${(indent?.length ?? 0) + 1}`;
-  const shown = failure('syntax_error', 'SyntaxError', `${userText(error.message)} (${where})`);
-  shown.error.traceback = shorten(`program.mjs:${line}\n${text}\n${indent}^\nSyntaxError: ${userText(error.message)}`, SHOWN_CHARS_MAX);
+  const shown = failure('syntax_error', 'SyntaxError', `${message} (${where})`);
+  shown.error.traceback = shorten(`program.mjs:${line}\n${text}\n${indent}^\nSyntaxError: ${message}`, SHOWN_CHARS_MAX);
   return shown;
 }
 
