@@ -14,7 +14,7 @@ import type { Home } from './home.ts';
 import { outcomeOf, outputOf } from './past-state.ts';
 import { OutputFeed } from './output-feed.ts';
 import { isPruned } from './records.ts';
-import { endedTask, historyRow, openTask, peerRows, prunedTask, resultOf, taskRow } from './views.ts';
+import { endedTask, historyRow, openRows, openTask, peerRows, prunedTask, resultOf, taskRow } from './views.ts';
 
 const tasksListedMax = 100;
 const answersMax = 4;
@@ -205,11 +205,15 @@ export class ClientLink {
   }
 
   async #historyDocument({ limit = 20, state, peer, sinceWall }: MessageOf<'ask'>): Promise<Uint8Array> {
-    const { index } = this.#home.store;
-    await this.#home.store.settleHistory();
     const query = { limit, ...(state === undefined ? {} : { state }), ...(peer === undefined ? {} : { peer }), ...(sinceWall === undefined ? {} : { since: sinceWall }) };
-    const page = await index.query(query);
-    return Buffer.from(JSON.stringify(page.rows.map(historyRow)));
+    // In this order, so that a task that ends meanwhile is in the index, if not in both.
+    const open = openRows(this.#home.state, query, this.#home.now());
+    await this.#home.onDisk();
+    await this.#home.store.settleHistory();
+    const ended = (await this.#home.store.index.query(query)).rows.map(historyRow);
+    const known = new Set(ended.map(({ id }) => id));
+    const rows = [...open.filter(({ id }) => !known.has(id)), ...ended].sort((a, b) => (a.accepted_at < b.accepted_at ? 1 : a.accepted_at > b.accepted_at ? -1 : 0));
+    return Buffer.from(JSON.stringify(rows.slice(0, limit)));
   }
 
   async #taskDocument(id: string): Promise<Uint8Array> {

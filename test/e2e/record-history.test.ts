@@ -1,7 +1,8 @@
-/** History: every ended task once, newest first, by each filter, and after a restart. */
+/** History: every task once, newest first, by each filter, and after a restart. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HistoryRow, Pool } from '../../src/sdk/index.ts';
 import { TestPool } from './pool.ts';
+import { until } from './until.ts';
 
 let pool: TestPool;
 let client: Pool;
@@ -52,6 +53,16 @@ describe('history', () => {
     const rows = await client.history();
     expect(rows.find(({ id }) => id === 'early-failed')).toMatchObject({ state: 'failed', attempt: 1, function: 'main', language: 'python', error: { code: 'exception' } });
     for (const row of rows) expect(row).not.toHaveProperty('result');
+  });
+
+  it('has what has not ended, too, until it ends', async () => {
+    const sleeping = client.submit({ language: 'python', program: 'import time\ndef main(): time.sleep(60)', id: 'open' });
+    await until('it runs', async () => ids(await client.history({ state: 'running' })).includes('open'));
+    expect((await client.history())[0]).toMatchObject({ id: 'open', state: 'running', attempt: 1, run_ms: null, ended_at: null });
+    expect(ids(await client.history({ limit: 3, since: between }))).toEqual(['open', ...all.slice(0, 2)]);
+    await sleeping.cancel();
+    expect(await client.history({ state: 'running' })).toEqual([]);
+    expect((await client.history({ limit: 1 }))[0]).toMatchObject({ id: 'open', state: 'cancelled' });
   });
 
   it('is the same after the home was killed', async () => {
