@@ -61,9 +61,9 @@ export class TaskPrinter {
     this.#terminal.err(`${this.#mark ? mark : ''}${droppedText(dropped)}\n`);
   }
 
-  /** Brings an open line to its end. */
+  /** Brings an open line to its end; unmarked output in a pipe stays byte for byte. */
   end(): void {
-    if (this.#open !== undefined && this.#mark) this.#terminal.err('\n');
+    if (this.#open !== undefined && (this.#mark || this.#terminal.errIsTerminal)) this.#terminal.err('\n');
     this.#open = undefined;
   }
 

@@ -61,6 +61,13 @@ describe('what a task prints', () => {
     expect(err.text).toBe(bytes.toString());
   });
 
+  it('leaves a terminal at the start of a line, also unmarked: the result is not its continuation', () => {
+    const { print, following, err } = follow({ columns: 80, mark: false });
+    print('5');
+    following.stop();
+    expect(err.text).toBe('5\n');
+  });
+
   it('cannot control a terminal, even with a code cut in two, and characters cut in two are whole', () => {
     const { err, print } = follow({ columns: 80 });
     print('a\u001b[3');
