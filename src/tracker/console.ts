@@ -110,7 +110,8 @@ export class Console {
     const print = () => {
       load.timer = undefined;
       const info = this.#peers().find((each) => each.peer === peer);
-      if (info === undefined || loadKey(info) === load.told) return;
+      // Of one that is away nothing is heard; its machine's CPU may still change by others' word.
+      if (info === undefined || info.state === 'suspected' || info.state === 'lost' || loadKey(info) === load.told) return;
       load.told = loadKey(info);
       load.at = performance.now();
       this.#out.write(`${this.#lineOf({ what: 'load', peer: info }, new Date())}\n`);
