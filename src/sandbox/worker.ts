@@ -16,7 +16,7 @@ import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -44,8 +44,9 @@ const START_WAIT_MS = 30_000;
 const KILL_AGAIN_MS_MAX = 50;
 /** A group that stays is removed when the peer stops; nobody is alive in it. */
 const REMOVE_LOOKS_MAX = 20;
-/** Tasks that take every core must not starve the peer's own heartbeats, nor the machine's owner. */
-const NICENESS = 3;
+/** Tasks that take every core must not starve the peer's own heartbeats, nor the machine's owner. Only root may go the other way. */
+const NICENESS_ADDED = 3;
+const NICENESS_MAX = 19;
 const KEPT_STDERR_CHARS = 2048;
 
 /** How many jobs a worker may be given at once: those beyond the first can be taken back. */
@@ -128,7 +129,7 @@ export class Worker {
     });
     if (child.pid === undefined) return;
     this.enclosure.enter(child.pid);
-    setPriority(child.pid, NICENESS);
+    setPriority(child.pid, Math.min(NICENESS_MAX, getPriority() + NICENESS_ADDED));
     endFirstInShortage(child.pid);
     for (const name of ['stdout', 'stderr'] as const) this.attach(child[name], (chunk) => this.onOutput(name, chunk));
     this.control = child.stdio[3] as Socket;

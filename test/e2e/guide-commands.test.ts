@@ -1,7 +1,7 @@
 /** The guide as it is typed: a tracker, three peers, each a process of its own; and the order in which they come. */
 import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
+import { setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { limits } from '../../src/limits.ts';
@@ -145,6 +145,17 @@ describe('a port', () => {
     expect(name).toMatch(new RegExp(`-${port}$`));
     expect(web).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     expect(readdirSync(join(folder, 'peers'))).toEqual([name]);
+  });
+});
+
+describe('a peer that was started with nice', () => {
+  it('runs its tasks, which are nicer still', async () => {
+    const [tracker, port] = (await freePorts(2)) as [number, number];
+    const peer = startPeer(tracker, '--port', String(port));
+    await peer.said('listens on');
+    setPriority(peer.process.pid!, 10);
+    const program = 'import os\ndef main(): return os.getpriority(os.PRIO_PROCESS, 0)';
+    expect(await run('cpu', '--port', String(port), '--quiet', '--fresh', '--program', program)).toMatchObject({ status: 0, stdout: '13\n' });
   });
 });
 
