@@ -87,13 +87,18 @@ export class Chooser {
     return chooseAhead(
       fitting.filter(
         (runner) =>
-          runner.granted > 0 &&
-          runner.holding === runner.granted &&
-          medianMs < runner.roundTripMs * limits.tinyRoundTrips &&
-          runner.attempts.size < runner.granted * (1 + perSlot),
+          runner.granted > 0 && runner.holding === runner.granted && medianMs < runner.roundTripMs * limits.tinyRoundTrips && takesMore(runner, runner.granted * (1 + perSlot)),
       ),
     );
   }
+}
+
+/** Refilled when half empty and then to the brim, so that work travels in batches and not one by one. */
+function takesMore(runner: Runner, attemptsMax: number): boolean {
+  const { size } = runner.attempts;
+  if (size >= attemptsMax) runner.isFilling = false;
+  else if (size <= (runner.granted + attemptsMax) / 2) runner.isFilling = true;
+  return runner.isFilling;
 }
 
 const profileKey = ({ accepted }: Task): string => `${accepted.program}:${accepted.function}`;

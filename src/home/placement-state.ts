@@ -35,6 +35,8 @@ export interface Runner {
   lostAt: number | undefined;
   /** A complete list of the tracker does not name it, but its link is up: forgotten once that is not so. */
   unlisted: boolean;
+  /** Work sent ahead of its slots is being topped up. */
+  isFilling: boolean;
   /** The last receipt for work sent ahead, and the figure that it shows. */
   aheadReceipt: { cpuLoad: number; receipt: Receipt } | undefined;
 }
@@ -54,6 +56,7 @@ export const newRunner = (peer: string): Runner => ({
   blockedUntil: 0,
   blockMs: 0,
   lostAt: undefined,
+  isFilling: true,
   aheadReceipt: undefined,
   unlisted: false,
 });
