@@ -53,6 +53,8 @@ export class Workers {
   private readonly keeper: Keeper;
   private readonly pace = new Pace();
   private readonly workers = new Map<string, Worker>();
+  /** Workers that never were, until that is told. */
+  private readonly unstarted = new Set<string>();
   private readonly idle: (() => void)[] = [];
   private watchdog: NodeJS.Timeout | null = null;
   private watches = 0;
@@ -89,16 +91,26 @@ export class Workers {
     await removeFolder(this.options.scratchRoot);
   }
 
-  /** @throws RangeError when the peer has no interpreter for the language, or the name is taken */
+  /**
+   * Where the machine lacks something (a full disk, no more cgroups), that is told by `exited` and `gone`, as of
+   * an interpreter that does not come up.
+   * @throws RangeError when the peer has no interpreter for the language, or the name is taken
+   */
   spawn(spec: WorkerSpec): void {
     const interpreter = this.options.interpreters[spec.language];
     if (interpreter === undefined) throw new RangeError(`no interpreter for ${spec.language}`);
     if (this.workers.has(spec.worker)) throw new RangeError(`worker ${spec.worker} exists`);
     const number = ++this.spawned;
     const scratch = join(this.options.scratchRoot, `${this.marker}-${number}`);
-    mkdirSync(scratch, { mode: 0o700 });
     const marker = `${this.marker}.${number}.`;
-    const enclosure = this.enclose(number, marker, spec);
+    let enclosure: Enclosure;
+    try {
+      mkdirSync(scratch, { recursive: true, mode: 0o700 });
+      enclosure = this.enclose(number, marker, spec);
+    } catch (error) {
+      this.cannotStart(spec, error);
+      return;
+    }
     const plan = spawnPlan({
       spec,
       interpreter,
@@ -123,6 +135,7 @@ export class Workers {
 
   /** @throws RangeError when there is no such worker, or it may not be given that many */
   feed(worker: string, jobs: Job[]): void {
+    if (this.unstarted.has(worker)) return;
     this.get(worker).feed(jobs);
   }
 
@@ -147,6 +160,17 @@ export class Workers {
       busy: worker.busy,
       rssBytes: worker.pid === null || process.platform !== 'linux' ? null : (readRow(worker.pid)?.rssBytes ?? null),
     }));
+  }
+
+  /** Told later, as of any other worker: who spawns it feeds it first. */
+  private cannotStart({ worker }: WorkerSpec, error: unknown): void {
+    this.unstarted.add(worker);
+    const why = `the worker cannot be started: ${error instanceof Error ? error.message : String(error)}`;
+    setImmediate(() => {
+      this.unstarted.delete(worker);
+      this.onEvent({ type: 'exited', worker, code: null, signal: null, outOfMemory: null, ready: false, unanswered: [], why });
+      this.onEvent({ type: 'gone', worker });
+    });
   }
 
   private get(name: string): Worker {
