@@ -80,7 +80,7 @@ export function openRows(home: HomeState, query: { limit: number; state?: string
   }
   // Nearly in this order already, which makes it cheap for a million.
   found.sort((a, b) => a.accepted.wall - b.accepted.wall || a.seq - b.seq);
-  return found.slice(-limit).reverse().map((task) => openHistoryRow(task, nowMs));
+  return found.slice(-limit).toReversed().map((task) => openHistoryRow(task, nowMs));
 }
 
 function openHistoryRow(task: Task, nowMs: number) {
