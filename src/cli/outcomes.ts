@@ -78,5 +78,6 @@ function whyText({ state, error }: Outcome): string {
     unknown: 'may or may not have run',
     quarantined: 'was quarantined',
   };
-  return `${verbs[state] ?? stateText(state)}${error === undefined ? '' : ` (${error.code})`}`;
+  // The code of an outcome that is no failure is its name, which was just said.
+  return `${verbs[state] ?? stateText(state)}${error === undefined || error.code === state ? '' : ` (${error.code})`}`;
 }

@@ -45,7 +45,7 @@ export function statusLines(status: PoolStatus, width: number, bold: (text: stri
   const { tracker, tasks, processes, health } = status;
   const head = [
     `peer ${status.peer}`,
-    `pool ${status.pool.slice(0, 12)}`,
+    status.pool === '' ? 'no pool yet' : `pool ${status.pool.slice(0, 12)}`,
     `potluck ${status.version}`,
     `up ${duration(status.uptime_ms)}`,
     `CPU ${percent(status.cpu_load)}`,

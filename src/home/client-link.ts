@@ -72,7 +72,7 @@ export class ClientLink {
     try {
       const story = await this.#home.ended(id);
       if (story === undefined) {
-        this.send({ kind: 'no_task', id, error: unknownTask(id) });
+        this.send({ kind: 'no_task', id, error: unknownTask(id).toProblem() });
         return;
       }
       for (const news of follow ? outputOf(story) : []) this.#feed.tell(news);
@@ -221,7 +221,7 @@ export class ClientLink {
     if (task !== undefined) return Buffer.from(openTask(this.#home.state, task, this.#home.now()));
     const story = await this.#home.ended(id);
     if (story !== undefined && isPruned(story)) return prunedTask(story);
-    if (story === undefined) throw new PotluckError('unknown_task', `this home has no task ${id}`, { fix: 'check the id and the peer it was submitted to: potluck history' });
+    if (story === undefined) throw unknownTask(id);
     await this.#home.onDisk();
     const result = resultOf(story);
     return endedTask(story, result === undefined ? undefined : await this.#home.bytesOf(result));
@@ -243,7 +243,8 @@ function noKwargs(language: string): Problem | undefined {
   return { code: 'bad_submission', message: `${language} has no keyword arguments`, hint: 'leave out --kwargs, or pass an object as an argument' };
 }
 
-const unknownTask = (id: string): Problem => ({ code: 'unknown_task', message: `this home has no task ${id}`, hint: 'check the id and the peer it was submitted to: potluck history' });
+const unknownTask = (id: string): PotluckError =>
+  new PotluckError('unknown_task', `this home has no task ${id}`, { why: 'it was not submitted here, or is no longer kept', fix: 'check the id and the peer it was submitted to: potluck history' });
 
 const problemOf = (error: unknown): Problem => (error instanceof PotluckError ? error.toProblem() : { code: 'internal', message: causeText(error) });
 

@@ -63,6 +63,7 @@ describe.each([40, 80])('at %d columns', (width) => {
 describe('what is shown, however wide', () => {
   it('status ends with what is wrong and how to mend it', () => {
     expect(statusLines(status, 0, plain).slice(-3)).toEqual(['health: 1 problem', '  the tracker does not answer', '    fix: potluck tracker']);
+    expect(statusLines({ ...status, pool: '' }, 80, plain)[0]).toContain('no pool yet');
     expect(statusLines({ ...status, health: [] }, 80, plain).at(-1)).toBe('health: all is well');
   });
 
@@ -171,6 +172,7 @@ describe('an outcome', () => {
   it('tells a failure with its traceback once, then what, why and what to do', () => {
     const error = { code: 'exception', type: 'ValueError', message: 'no', traceback: 'Traceback:\n  line 1\nValueError: no\n' };
     expect(failureLines(failed({ error }), plain)).toEqual(['Traceback:', '  line 1', 'error: ValueError: no', '  why: the task failed (exception) on p after 2 attempts', '  fix: mend the program and submit it again']);
+    expect(failureLines(failed({ state: 'cancelled', error: { code: 'cancelled', message: 'the task was cancelled' }, attempt: 1 }), plain)).toContain('  why: the task was cancelled on p');
     expect(failureLines(failed({ error: { code: 'function_missing', type: 'NameError', message: 'no main', hint: 'it has mian' }, attempt: 1 }), plain)).toEqual(['error: no main', '  why: the task failed (function_missing) on p', '  fix: it has mian']);
   });
 

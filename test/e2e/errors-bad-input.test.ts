@@ -58,9 +58,9 @@ const cases: [number, string, RegExp, () => string[]][] = [
   // 5: too late
   [5, 'timed_out', /0\.3 s/, () => ['cpu', '--program', 'def main():\n  while True: pass', '--timeout', '0.3']],
   // 6: refused, or nothing could ever run it
-  [6, 'unknown_task', /no-such-id/, () => ['wait', 'no-such-id']],
-  [6, 'unknown_task', /no-such-id/, () => ['task', 'no-such-id']],
-  [6, 'unknown_task', /no-such-id/, () => ['cancel', '--task-id', 'no-such-id']],
+  [6, 'unknown_task', /no-such-id.*not submitted here/s, () => ['wait', 'no-such-id']],
+  [6, 'unknown_task', /no-such-id.*not submitted here/s, () => ['task', 'no-such-id']],
+  [6, 'unknown_task', /no-such-id.*not submitted here/s, () => ['cancel', '--task-id', 'no-such-id']],
   [6, 'impossible', /memory/, () => ['cpu', ...square, '--memory', '16000000']],
   [6, 'program_too_large', /1 MiB|1048576|1 048 576/, () => ['cpu', '--file', huge()]],
 ];
