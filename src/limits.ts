@@ -83,6 +83,8 @@ export const limits = {
   /** "Tiny" means a median run below this many round trips of the link. */
   tinyRoundTrips: 10,
   receiptCandidatesMax: 8,
+  /** A runner says that an attempt started when it has run this long; of a shorter one its end says enough. */
+  announceMs: 5,
 
   // --- a runner ----------------------------------------------------------------------------
   slotsMax: 1_024,

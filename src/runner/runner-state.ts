@@ -620,7 +620,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     for (const worker of this.#workers.all()) {
       const attempt = this.#runningIn(worker);
       if (attempt === undefined || attempt.announced) continue;
-      if (attempt.ahead && this.#now.ms - attempt.startedAt < limits.aheadMs) continue;
+      if (this.#now.ms - attempt.startedAt < limits.announceMs) continue;
       attempt.announced = true;
       const refs = this.#started.get(attempt.home) ?? [];
       refs.push(refOf(attempt.message));
@@ -659,7 +659,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       if (running === undefined) continue;
       const { timeoutMs } = running.message;
       if (timeoutMs !== undefined && worker.state !== 'starting') at = Math.min(at, running.startedAt + timeoutMs);
-      if (!running.announced) at = Math.min(at, running.startedAt + limits.aheadMs);
+      if (!running.announced) at = Math.min(at, running.startedAt + limits.announceMs);
       if (worker.jobs.length > 1) at = Math.min(at, running.startedAt + limits.aheadWaitMsMax);
     }
     for (const { home, output } of this.#talking) if (output !== undefined && this.#takes(home)) at = Math.min(at, output.dueAt());
