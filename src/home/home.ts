@@ -200,7 +200,7 @@ export class Home {
     while (this.store.durableSeq < seq) {
       const problem = this.state.storeProblem;
       if (problem !== undefined) throw new PotluckError('store_failed', problem.message, { fix: problem.hint });
-      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setTimeout(resolve, 1));
     }
   }
 

@@ -1,7 +1,8 @@
 /**
  * The bytes that a runner needs and keeps: programs, large arguments under way, large results not yet stored.
  *
- * Invariant: programs are bounded by limits.programCacheBytes; the rest lives as long as its attempt.
+ * Invariant: programs that no attempt needs are bounded by limits.programCacheBytes; the rest lives as long
+ * as its attempt.
  */
 import { createHash } from 'node:crypto';
 import { limits } from '../limits.ts';
@@ -13,16 +14,26 @@ interface Inputs {
 }
 
 export class Contents {
+  /** Least recently used first. */
   readonly #programs = new Map<string, Uint8Array>();
+  readonly #isNeeded: (program: string) => boolean;
   #programBytes = 0;
   readonly #inputs = new Map<string, Inputs>();
   readonly #results = new Map<string, { bytes: Uint8Array; uses: number }>();
+
+  /** @param isNeeded whether an attempt that was taken needs this program */
+  constructor(isNeeded: (program: string) => boolean) {
+    this.#isNeeded = isNeeded;
+  }
 
   /** Everything that the attempt needs, if it is here. */
   inputsOf(attempt: MessageOf<'attempt'>): (Inputs & { source: Uint8Array }) | undefined {
     const source = this.#programs.get(attempt.program);
     const inputs = this.#inputs.get(attempt.key) ?? inlineInputs(attempt);
-    return source === undefined || inputs === undefined ? undefined : { source, ...inputs };
+    if (source === undefined || inputs === undefined) return undefined;
+    this.#programs.delete(attempt.program);
+    this.#programs.set(attempt.program, source);
+    return { source, ...inputs };
   }
 
   /** Gets what is missing from the attempt's home. Rejects when the home lacks it or is gone. */
@@ -43,6 +54,7 @@ export class Contents {
     this.#programBytes += source.length;
     for (const [oldest, bytes] of this.#programs) {
       if (this.#programBytes <= limits.programCacheBytes || oldest === hash) break;
+      if (this.#isNeeded(oldest)) continue;
       this.#programs.delete(oldest);
       this.#programBytes -= bytes.length;
     }

@@ -49,12 +49,13 @@ export class Runner {
   readonly #homes = new Map<string, Connection>();
   /** Homes whose links hold more than they should. */
   readonly #full = new Set<string>();
-  readonly #contents = new Contents();
+  readonly #contents: Contents;
   #sampler: NodeJS.Timeout | undefined;
 
   constructor(options: RunnerShellOptions) {
     this.#o = options;
     this.state = new RunnerState(options);
+    this.#contents = new Contents((program) => [...this.state.attempts.values()].some(({ message }) => message.program === program));
     this.#driver = new Driver<RunnerEvent, RunnerSend, never, never>({
       decider: this.state,
       clock: options.clock,
