@@ -158,7 +158,7 @@ describe('files', () => {
   const lengthMax = 600;
   const lengthToThinkAbout = 450;
   /** Still too long: they are to be split, and then to leave this list. */
-  const toBeSplit = ['src/home/home-state.ts', 'src/runner/runner-state.ts'];
+  const toBeSplit = ['src/home/home-state.ts'];
 
   it(`are no longer than ${lengthMax} lines`, () => {
     const lengths = written.map((path) => ({ path, lines: read(path).split('\n').length }));

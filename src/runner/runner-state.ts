@@ -1,7 +1,7 @@
 /**
- * The decider of a runner: takes attempts or turns them away, keeps workers, keeps results until stored.
+ * The decider of a runner: takes attempts or turns them away, keeps workers, feeds and ends them.
  *
- * Neighbours: runner.ts carries out; src/sandbox does what is told to workers; load.ts reads the machine;
+ * Neighbours: homes-state.ts says what homes must hear and keeps it until stored; runner.ts carries out; src/sandbox does what is told to workers; load.ts reads the machine;
  * the home (over the wire) decides what an end means.
  *
  * Invariants
@@ -9,41 +9,16 @@
  * 2. Every attempt that was taken is answered once: ended (kept until stored) or turned away unstarted.
  * 3. What was sent ahead runs only in slots that nobody else was promised, and goes back when it has to wait.
  * 4. A job is in at most one worker; `take_back` is the only way back out of it.
- * 5. Output is told before its attempt's end, and is kept as long as that.
  */
 import type { Now } from '../lib/clock.ts';
 import type { Decider, Decision } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
-import type { AttemptEnd, AttemptRef, Language, MessageOf, Problem, Refusal, Value } from '../wire/messages.ts';
-import { AttemptOutput, type Print } from './output-state.ts';
+import type { AttemptRef, Language, MessageOf, Problem, Refusal, Value } from '../wire/messages.ts';
+import { type Attempt, newAttempt, refOf } from './attempt-state.ts';
+import { Homes } from './homes-state.ts';
+import { AttemptOutput } from './output-state.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
 import { suits, type Worker, WorkerTable } from './workers-state.ts';
-
-interface Attempt {
-  readonly home: string;
-  readonly message: MessageOf<'attempt'>;
-  readonly ahead: boolean;
-  /** content: fetching. waiting: for a slot or a worker. fed: behind another in a worker's pipe. ending: being killed. */
-  state: 'content' | 'waiting' | 'fed' | 'running' | 'ending';
-  worker: string | undefined;
-  takenAt: number;
-  startedAt: number;
-  announced: boolean;
-  /** How it ends, once its worker is gone. */
-  verdict: { outcome: AttemptEnd['outcome']; error?: Problem } | undefined;
-  /** Why its worker did not come up: no fault of the task. */
-  unstarted: string | undefined;
-  /** Once it has printed. */
-  output: AttemptOutput | undefined;
-}
-
-interface KeptResult {
-  home: string;
-  end: MessageOf<'attempt_ended'>;
-  output: AttemptOutput | undefined;
-  bytes: number;
-  at: number;
-}
 
 export interface RunnerOptions {
   peer: string;
@@ -54,35 +29,20 @@ export interface RunnerOptions {
   aheadInPipe: (language: Language) => number;
 }
 
-const loadGapMs = 250;
-
 export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, never> {
   readonly slots: number;
   cpuLoad = 0;
   draining = false;
   readonly attempts = new Map<string, Attempt>();
   readonly #o: RunnerOptions;
-  readonly #homes = new Set<string>();
-  /** Homes whose links hold more than they should. */
-  readonly #full = new Set<string>();
-  /** Attempts with output that was not told yet. */
-  readonly #talking = new Set<Attempt>();
-  /** Kept results that a home was not told yet, on the present link. */
-  readonly #owed = new Map<string, Set<string>>();
+  readonly #homes = new Homes();
   readonly #workers = new WorkerTable();
-  readonly #kept = new Map<string, KeptResult>();
-  #keptBytes = 0;
   /** Taken, with a slot promised; started before those below. */
   readonly #first: Attempt[] = [];
   readonly #ahead: Attempt[] = [];
   #promised = 0;
   #running = 0;
   #lastEndAt = 0;
-  #toldLoadAt = -Infinity;
-  #toldLoad = '';
-  #toldTotals = '';
-  /** Who runs how much is counted no more often than it may be told. */
-  #countedAt = -Infinity;
   #started = new Map<string, AttemptRef[]>();
   #now: Now = { ms: 0, wall: 0 };
   #out: Decision<RunnerSend, never, never> = { send: [], journal: [], after: [], wakeAt: undefined };
@@ -99,13 +59,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   decideAll(events: readonly RunnerEvent[], now: Now): Decision<RunnerSend, never, never> {
     this.#now = now;
     this.#out = { send: [], journal: [], after: [], wakeAt: undefined };
+    this.#homes.out = this.#out.send;
     for (const event of events) this.#handle(event);
-    this.#tellOutput();
-    this.#tellEnds();
+    this.#homes.say(now.ms);
     if (this.draining) this.#turnAwayUnstarted();
     this.#startWaiting();
     this.#tellStarted();
-    this.#tellLoad();
+    this.#homes.tellLoad(this, this.attempts.values(), now.ms);
     this.#out.wakeAt = this.#wakeAt();
     return this.#out;
   }
@@ -119,8 +79,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   heldFor(home: string): (AttemptRef & { ended: boolean })[] {
     const held = [];
     for (const { home: of, message } of this.attempts.values()) if (of === home) held.push({ ...refOf(message), ended: false });
-    for (const { home: of, end } of this.#kept.values()) if (of === home) held.push({ ...refOf(end), ended: true });
-    return held;
+    return [...held, ...this.#homes.keptFor(home).map((ref) => ({ ...ref, ended: true }))];
   }
 
   #handle(event: RunnerEvent): void {
@@ -128,17 +87,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       case 'tick':
         return this.#tick();
       case 'home_linked':
-        return this.#homeLinked(event.home);
+        return this.#homes.linked(event.home, this.attempts.values());
       case 'home_unlinked':
-        this.#homes.delete(event.home);
-        this.#owed.delete(event.home);
-        return;
+        return this.#homes.unlinked(event.home);
       case 'home_full':
-        this.#full.add(event.home);
-        return;
+        return this.#homes.setFull(event.home, true);
       case 'home_drained':
-        this.#full.delete(event.home);
-        return;
+        return this.#homes.setFull(event.home, false);
       case 'attempt_offered':
         return this.#offered(event.home, event.attempt, event.ready);
       case 'content_arrived':
@@ -148,7 +103,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       case 'kill_told':
         return this.#killTold(event.ref);
       case 'stored_told':
-        for (const ref of event.refs) this.#forget(ref.key);
+        for (const ref of event.refs) this.#homes.forget(ref.key);
         return;
       case 'worker_ready':
         return this.#workerReady(event.worker, event.pid);
@@ -178,39 +133,16 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
 
   // --- homes -------------------------------------------------------------------------------
 
-  #homeLinked(home: string): void {
-    this.#homes.add(home);
-    this.#toldLoad = '';
-    this.#full.delete(home);
-    const owed = new Set<string>();
-    for (const [key, kept] of this.#kept) {
-      if (kept.home !== home) continue;
-      kept.output?.again();
-      owed.add(key);
-    }
-    this.#owed.set(home, owed);
-    for (const attempt of this.attempts.values()) {
-      if (attempt.home !== home || attempt.output === undefined) continue;
-      attempt.output.again();
-      this.#talking.add(attempt);
-    }
-  }
-
-  #tell(home: string, message: Extract<RunnerSend, { to: 'home' }>['message']): void {
-    if (this.#homes.has(home)) this.#out.send.push({ to: 'home', home, message });
-  }
-
   #offered(home: string, message: MessageOf<'attempt'>, ready: boolean): void {
-    if (this.attempts.has(message.key) || this.#kept.has(message.key)) return;
+    if (this.attempts.has(message.key) || this.#homes.has(message.key)) return;
     const refusal = this.#refusal(message);
     if (refusal !== undefined) {
       this.#turnAway(home, message, refusal);
       return;
     }
-    const ahead = message.ahead === true;
-    const attempt: Attempt = { home, message, ahead, state: ready ? 'waiting' : 'content', worker: undefined, takenAt: this.#now.ms, startedAt: 0, announced: false, verdict: undefined, unstarted: undefined, output: undefined };
+    const attempt = newAttempt(home, message, ready, this.#now.ms);
     this.attempts.set(message.key, attempt);
-    if (!ahead) this.#promised += 1;
+    if (!attempt.ahead) this.#promised += 1;
     if (ready) this.#queue(attempt);
     else this.#out.send.push({ to: 'content', home, attempt: message });
   }
@@ -220,13 +152,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     if (!this.#o.languages.includes(message.language)) return 'no_interpreter';
     if ((message.memoryMb ?? 0) > this.#o.memoryMb) return 'memory';
     // More than one hello can name would count as lost after a cut link.
-    if (this.#keptBytes > limits.resultKeepBytes || this.attempts.size + this.#kept.size >= limits.heldMax) return 'busy';
+    if (this.#homes.keptBytes > limits.resultKeepBytes || this.attempts.size + this.#homes.keptCount >= limits.heldMax) return 'busy';
     if (message.ahead === true) return this.#ahead.length < this.slots * limits.aheadTasksMax ? undefined : 'busy';
     return this.#promised < this.slots ? undefined : 'busy';
   }
 
   #turnAway(home: string, message: AttemptRef, reason: Refusal, detail?: string): void {
-    this.#tell(home, { kind: 'turned_away', ...refOf(message), reason, ...(detail === undefined ? {} : { detail }) });
+    this.#homes.tell(home, { kind: 'turned_away', ...refOf(message), reason, ...(detail === undefined ? {} : { detail }) });
   }
 
   #queue(attempt: Attempt): void {
@@ -249,7 +181,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   #killTold(ref: AttemptRef): void {
     const attempt = this.attempts.get(ref.key);
     if (attempt === undefined) {
-      this.#forget(ref.key);
+      this.#homes.forget(ref.key);
       return;
     }
     if (attempt.state === 'running') return this.#kill(attempt, { outcome: 'killed' });
@@ -260,15 +192,6 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     attempt.verdict = { outcome: 'killed' };
     if (attempt.state === 'fed') this.#out.send.push({ to: 'take_back', worker: attempt.worker! });
     else this.#end(attempt, { outcome: 'killed' }, 0);
-  }
-
-  #forget(key: string): void {
-    const kept = this.#kept.get(key);
-    if (kept === undefined) return;
-    this.#kept.delete(key);
-    this.#keptBytes -= kept.bytes;
-    const { result } = kept.end;
-    if (result !== undefined && !(result instanceof Uint8Array)) this.#out.send.push({ to: 'forget_result', hash: result.hash });
   }
 
   // --- starting ----------------------------------------------------------------------------
@@ -367,42 +290,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     if (attempt === undefined || worker?.state === 'starting') return;
     attempt.output ??= new AttemptOutput();
     attempt.output.add(stream, data);
-    this.#talking.add(attempt);
-  }
-
-  #tellOutput(): void {
-    for (const attempt of this.#talking) {
-      const { home, output, message } = attempt;
-      if (output === undefined || !this.#takes(home) || output.dueAt() > this.#now.ms) continue;
-      this.#print(home, message, output.due(this.#now.ms));
-      if (output.dueAt() === Infinity) this.#talking.delete(attempt);
-    }
-  }
-
-  #print(home: string, ref: AttemptRef, prints: readonly Print[]): void {
-    for (const print of prints) this.#tell(home, { kind: 'attempt_output', ...refOf(ref), ...print });
-  }
-
-  #takes(home: string): boolean {
-    return this.#homes.has(home) && !this.#full.has(home);
-  }
-
-  /** As much as a link should hold at a time, so that those of a home that was long away do not overrun it. */
-  #tellEnds(): void {
-    for (const [home, keys] of this.#owed) {
-      let room: number = limits.linkBacklogBytes;
-      if (!this.#takes(home)) continue;
-      for (const key of keys) {
-        if (room <= 0) break;
-        keys.delete(key);
-        const kept = this.#kept.get(key);
-        if (kept === undefined) continue;
-        this.#print(home, kept.end, kept.output?.rest() ?? []);
-        kept.output?.trim();
-        this.#tell(home, kept.end);
-        room -= kept.bytes;
-      }
-    }
+    this.#homes.talks(attempt);
   }
 
   #workerAnswered({ worker: id, job, runUs, result, resultBytes, error, leftovers }: Extract<RunnerEvent, { type: 'worker_answered' }>): void {
@@ -530,18 +418,13 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       ...(error === undefined ? {} : { error }),
       ...(worker?.pid === undefined ? {} : { pid: worker.pid }),
     };
-    if (outcome === 'killed') return this.#tell(home, end);
-    const { output } = attempt;
-    if (!this.#takes(home)) output?.trim();
-    const bytes = resultBytes + (output?.keptBytes ?? 0) + 200;
-    this.#kept.set(message.key, { home, end, output, bytes, at: this.#now.ms });
-    this.#keptBytes += bytes;
-    this.#owed.get(home)?.add(message.key);
+    if (outcome === 'killed') return this.#homes.tell(home, end);
+    this.#homes.keep(attempt, end, resultBytes, this.#now.ms);
   }
 
   #remove(attempt: Attempt): void {
     this.attempts.delete(attempt.message.key);
-    this.#talking.delete(attempt);
+    this.#homes.isSilent(attempt);
     if (!attempt.ahead) this.#promised -= 1;
     if (attempt.state === 'running' || attempt.state === 'ending') {
       this.#running -= 1;
@@ -553,9 +436,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
 
   /** Nothing runs here, and every home that can be reached has stored its results. */
   get isDone(): boolean {
-    if (this.attempts.size > 0) return false;
-    for (const { home } of this.#kept.values()) if (this.#homes.has(home)) return false;
-    return true;
+    return this.attempts.size === 0 && this.#homes.isSettled;
   }
 
   /** That it is stopped is no fault of what runs: homes are told, so that it counts as no loss. */
@@ -587,10 +468,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       }
     }
     this.#sendBackAhead();
-    for (const [key, { at }] of this.#kept) {
-      if (ms - at < limits.resultKeepMs) break;
-      this.#forget(key);
-    }
+    this.#homes.forgetOld(ms);
     for (const worker of this.#workers.all()) {
       if (worker.state === 'idle' && ms - worker.idleSince >= limits.workerIdleMs) this.#retire(worker);
     }
@@ -628,32 +506,14 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     }
     if (this.#started.size === 0) return;
     for (const [home, attempts] of this.#started) {
-      for (let at = 0; at < attempts.length; at += limits.listPartMax) this.#tell(home, { kind: 'started', attempts: attempts.slice(at, at + limits.listPartMax) });
+      for (let at = 0; at < attempts.length; at += limits.listPartMax) this.#homes.tell(home, { kind: 'started', attempts: attempts.slice(at, at + limits.listPartMax) });
     }
     this.#started.clear();
   }
 
-  #tellLoad(): void {
-    const { ms } = this.#now;
-    const totals = `${this.#running}/${Math.round(this.cpuLoad * 20)}/${this.draining}`;
-    if (ms - this.#toldLoadAt < loadGapMs || (totals === this.#toldTotals && ms - this.#countedAt < loadGapMs)) return;
-    this.#countedAt = ms;
-    this.#toldTotals = totals;
-    const byHome = new Map<string, number>();
-    for (const { home, state } of this.attempts.values()) if (state === 'running' || state === 'ending') byHome.set(home, (byHome.get(home) ?? 0) + 1);
-    const load = `${totals} ${[...byHome].join(' ')}`;
-    if (load === this.#toldLoad) return;
-    this.#toldLoad = load;
-    this.#toldLoadAt = ms;
-    for (const home of this.#homes) {
-      const others = this.#running - (byHome.get(home) ?? 0);
-      this.#tell(home, { kind: 'runner_load', running: this.#running, others, slots: this.slots, cpu_load: this.cpuLoad, draining: this.draining });
-    }
-  }
-
   #wakeAt(): number {
     const { ms } = this.#now;
-    let at = ms + limits.tickMsMax;
+    let at = Math.min(ms + limits.tickMsMax, this.#homes.wakeAt(ms));
     for (const worker of this.#workers.all()) {
       const running = this.#runningIn(worker);
       if (running === undefined) continue;
@@ -662,15 +522,11 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       if (!running.announced) at = Math.min(at, running.startedAt + limits.announceMs);
       if (worker.jobs.length > 1) at = Math.min(at, running.startedAt + limits.aheadWaitMsMax);
     }
-    for (const { home, output } of this.#talking) if (output !== undefined && this.#takes(home)) at = Math.min(at, output.dueAt());
-    for (const [home, keys] of this.#owed) if (keys.size > 0 && this.#takes(home)) at = ms;
     const oldest = this.#ahead[0];
     if (oldest !== undefined) at = Math.min(at, Math.max(oldest.takenAt, this.#lastEndAt) + limits.aheadWaitMsMax);
     return Math.max(at, ms + 1);
   }
 }
-
-const refOf = ({ id, attempt, key }: AttemptRef): AttemptRef => ({ id, attempt, key });
 
 function drop<T>(from: T[], value: T): void {
   const at = from.indexOf(value);
