@@ -23,11 +23,12 @@ import type { AttemptRef, Message, MessageOf, OutcomeState, Problem } from '../w
 import { idConflict, refusalOf } from './admission-state.ts';
 import { Chooser } from './choosing-state.ts';
 import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
+import { contentLost, quarantine, unknownFate } from './loss-state.ts';
 import { digestOf, outcomeOf, outputOf, Recent } from './past-state.ts';
 import type { Choice, Line, Runner } from './placement-state.ts';
 import type { HomeRecord, Past, RecordOf, Story } from './records.ts';
 import { Runners } from './runners-state.ts';
-import { applyToTask, currentAttempt, endedStory, isCurrent, newOutput, newTask, nextAttempt, restate, retryPauseMs, type Task, taskFrom } from './task-state.ts';
+import { applyToTask, attemptMessage, currentAttempt, endedRecord, endedStory, type End, isCurrent, newOutput, newTask, nextAttempt, restate, retryPauseMs, type Task, taskFrom } from './task-state.ts';
 import { Waiting } from './waiting-state.ts';
 import { whyWaiting } from './why-state.ts';
 import { Watchers } from './watchers-state.ts';
@@ -321,24 +322,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   }
 
   /** Journals the outcome; then everybody may see it. */
-  #finish(task: Task, state: OutcomeState, more: { result?: MessageOf<'attempt_ended'>['result']; error?: Problem; runUs?: number }): void {
-    const current = currentAttempt(task);
-    const stdout = task.stdout?.kept();
-    const stderr = task.stderr?.kept();
-    const record: RecordOf<'ended'> = {
-      kind: 'ended',
-      id: task.id,
-      state,
-      peer: current?.peer ?? null,
-      attempt: task.attempts.length,
-      runMs: more.runUs === undefined ? null : more.runUs / 1000,
-      at: this.#now.ms,
-      wall: this.#now.wall,
-      ...(more.result === undefined ? {} : { result: more.result }),
-      ...(more.error === undefined ? {} : { error: more.error }),
-      ...(stdout === undefined ? {} : { stdout }),
-      ...(stderr === undefined ? {} : { stderr }),
-    };
+  #finish(task: Task, state: OutcomeState, more: End): void {
+    const record = endedRecord(task, state, more, this.#now);
     const story = this.#record(record);
     if (story === undefined) return;
     const outcome = outcomeOf(story);
@@ -427,16 +412,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   /** Its runner was stopped while it ran: no fault of the task, and no loss. */
   #givenBack(task: Task, reason: string): void {
-    if (task.accepted.options.once === true) this.#finishUnknown(task, reason);
+    if (task.accepted.options.once === true) this.#finish(task, 'unknown', { error: unknownFate(task, reason) });
     else this.#requeue(task, 'moved', reason);
-  }
-
-  /** It may run only once, and nobody can say whether it did. */
-  #finishUnknown(task: Task, reason: string): void {
-    const peer = currentAttempt(task)?.peer ?? 'its runner';
-    this.#finish(task, 'unknown', {
-      error: { code: 'unknown', message: `${reason} while the task may have been running on ${peer}, and it may run only once`, hint: 'find out what it did, then submit it again under a new id' },
-    });
   }
 
   /** The attempts of a runner that will not come back with them. */
@@ -457,14 +434,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   #lost(task: Task, reason: string, mayHaveStarted: boolean): void {
     if (!mayHaveStarted) return this.#requeue(task, 'refused', reason);
-    const peer = currentAttempt(task)?.peer ?? 'its runner';
-    if (task.accepted.options.once === true) return this.#finishUnknown(task, reason);
-    if (task.losses + 1 >= limits.lossesMax) {
-      const peers = [...task.attempts.filter((attempt) => attempt.state === 'lost').map((attempt) => attempt.peer), peer];
-      return this.#finish(task, 'quarantined', {
-        error: { code: 'quarantined', message: `its runner was lost ${limits.lossesMax} times while it ran: ${peers.join(', ')}`, hint: 'see whether the task takes its machine down, then submit it again under a new id' },
-      });
-    }
+    if (task.accepted.options.once === true) return this.#finish(task, 'unknown', { error: unknownFate(task, reason) });
+    if (task.losses + 1 >= limits.lossesMax) return this.#finish(task, 'quarantined', { error: quarantine(task) });
     this.#requeue(task, 'lost', reason);
   }
 
@@ -537,14 +508,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const ahead = receipt.decided === 'ahead';
     this.#record({ kind: 'assigned', id: task.id, attempt, key, peer: runner.peer, receipt, at: this.#now.ms, wall: this.#now.wall });
     this.#table.use(runner, key, task.id, this.#now.ms);
-    const { program, language, function: name, args, kwargs, options, submitter } = task.accepted;
-    const message: MessageOf<'attempt'> = { kind: 'attempt', id: task.id, attempt, key, program, language, function: name, args, submitter };
-    if (kwargs !== undefined) message.kwargs = kwargs;
-    if (options.timeoutMs !== undefined) message.timeoutMs = options.timeoutMs;
-    if (options.memoryMb !== undefined) message.memoryMb = options.memoryMb;
-    if (options.fresh !== undefined) message.fresh = options.fresh;
-    if (ahead) message.ahead = true;
-    if (options.once === true) this.#out.after.push({ to: 'runner', peer: runner.peer, message });
+    const message = attemptMessage(task, attempt, key, ahead);
+    if (task.accepted.options.once === true) this.#out.after.push({ to: 'runner', peer: runner.peer, message });
     else this.#out.send.push({ to: 'runner', peer: runner.peer, message });
     this.#tellState(task, this.#watchers.followers(task.id));
   }
@@ -664,9 +629,3 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     else this.#refuse(client, submission.id, problem);
   }
 }
-
-const contentLost = (detail: string | undefined): Problem => ({
-  code: 'store_damaged',
-  message: `its program or its arguments cannot be had from its home${detail === undefined ? '' : `: ${detail}`}`,
-  hint: 'submit it again under a new id',
-});

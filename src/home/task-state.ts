@@ -15,7 +15,7 @@
 import type { Now } from '../lib/clock.ts';
 import { limits } from '../limits.ts';
 import { StreamEnds } from '../lib/stream-ends.ts';
-import type { AttemptRef, Receipt } from '../wire/messages.ts';
+import type { AttemptRef, MessageOf, OutcomeState, Problem, Receipt, Value } from '../wire/messages.ts';
 import type { AttemptStory, RecordOf, Story } from './records.ts';
 
 export interface Task {
@@ -132,6 +132,45 @@ export function applyToTask(task: Task, record: RecordOf<'assigned' | 'requeued'
   if (record.why === 'lost') task.losses += 1;
   if (record.why === 'failed') task.failures += 1;
   task.avoid = last.peer;
+}
+
+/** What is known of an end besides its state. */
+export interface End {
+  result?: Value;
+  error?: Problem;
+  runUs?: number;
+}
+
+/** The record of a task's outcome. */
+export function endedRecord(task: Task, state: OutcomeState, { result, error, runUs }: End, now: Now): RecordOf<'ended'> {
+  const stdout = task.stdout?.kept();
+  const stderr = task.stderr?.kept();
+  return {
+    kind: 'ended',
+    id: task.id,
+    state,
+    peer: currentAttempt(task)?.peer ?? null,
+    attempt: task.attempts.length,
+    runMs: runUs === undefined ? null : runUs / 1000,
+    at: now.ms,
+    wall: now.wall,
+    ...(result === undefined ? {} : { result }),
+    ...(error === undefined ? {} : { error }),
+    ...(stdout === undefined ? {} : { stdout }),
+    ...(stderr === undefined ? {} : { stderr }),
+  };
+}
+
+/** What its runner is told. Built without spreads: there is one for every attempt. */
+export function attemptMessage(task: Task, attempt: number, key: string, ahead: boolean): MessageOf<'attempt'> {
+  const { program, language, function: name, args, kwargs, options, submitter } = task.accepted;
+  const message: MessageOf<'attempt'> = { kind: 'attempt', id: task.id, attempt, key, program, language, function: name, args, submitter };
+  if (kwargs !== undefined) message.kwargs = kwargs;
+  if (options.timeoutMs !== undefined) message.timeoutMs = options.timeoutMs;
+  if (options.memoryMb !== undefined) message.memoryMb = options.memoryMb;
+  if (options.fresh !== undefined) message.fresh = options.fresh;
+  if (ahead) message.ahead = true;
+  return message;
 }
 
 /** The whole story of a task that this record ends. */
