@@ -1,17 +1,18 @@
 /** Builds dist/: the command, the SDK, the index's thread, the guests, and the types of the SDK. */
 import { build } from 'esbuild';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 process.chdir(root);
-rmSync('dist', { recursive: true, force: true });
+// Beside the old one and then in its place: who starts the program meanwhile finds one or the other.
+const out = `dist.${process.pid}`;
 
 await build({
   entryPoints: { cli: 'src/cli/main.ts', sdk: 'src/sdk/index.ts', 'index-worker': 'src/store/index-worker.ts' },
-  outdir: 'dist',
+  outdir: out,
   bundle: true,
   splitting: true,
   format: 'esm',
@@ -26,11 +27,15 @@ await build({
   logLevel: 'warning',
 });
 // Without what an interpreter compiled here: it is of use to none but that one.
-cpSync('src/sandbox/guests', 'dist/guests', { recursive: true, filter: (path) => !path.includes('__pycache__') });
+cpSync('src/sandbox/guests', join(out, 'guests'), { recursive: true, filter: (path) => !path.includes('__pycache__') });
 if (!process.argv.includes('--no-types')) {
-  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json'], { stdio: 'inherit' });
-  withoutSchemaLibrary('dist/types');
+  execFileSync(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.types.json', '--outDir', join(out, 'types')], { stdio: 'inherit' });
+  withoutSchemaLibrary(join(out, 'types'));
 }
+const old = `dist.old.${process.pid}`;
+if (existsSync('dist')) renameSync('dist', old);
+renameSync(out, 'dist');
+rmSync(old, { recursive: true, force: true });
 
 /** Types of schemas refer to the few that schema-types.d.ts declares, not to a library that is not installed with the package. */
 function withoutSchemaLibrary(folder) {

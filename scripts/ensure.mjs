@@ -27,7 +27,7 @@ export function ensureInstalled() {
 
 /** Newest change below a folder, ms since 1970. */
 function newest(folder) {
-  return Math.max(...readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile()).map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs));
+  return Math.max(...readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !entry.parentPath.includes('__pycache__')).map((entry) => statSync(join(entry.parentPath, entry.name)).mtimeMs));
 }
 
 export function ensureBuilt({ types = false } = {}) {

@@ -84,7 +84,7 @@ describe('the ends of a stream', () => {
         let firstGap = Infinity;
         for (const [missing, length] of parts) {
           if (!missing && length > 0) ends.add(Uint8Array.from({ length }, (_, at) => size + at), size);
-          if (missing) gap = size + length;
+          if (missing && length > 0) gap = size + length;
           if (missing && length > 0) firstGap = Math.min(firstGap, size);
           size += length;
         }
