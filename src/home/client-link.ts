@@ -9,20 +9,39 @@ import { createHash } from 'node:crypto';
 import { PotluckError, causeText } from '../errors.ts';
 import { limits } from '../limits.ts';
 import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type TaskOptions, type Value } from '../wire/index.ts';
-import type { OutputNews, Submission } from './home-events.ts';
-import type { Home } from './home.ts';
+import type { HomeEvent, OutputNews, Submission } from './home-events.ts';
+import type { HomeState } from './home-state.ts';
+import type { HomeStore } from './home-store.ts';
 import { outcomeOf, outputOf } from './past-state.ts';
 import { OutputFeed } from './output-feed.ts';
-import { isPruned } from './records.ts';
+import type { ProgramCache } from './program-cache.ts';
+import { isPruned, type Past } from './records.ts';
 import { endedTask, historyRow, openRows, openTask, peerRows, prunedTask, resultOf, taskRow } from './views.ts';
 
 const tasksListedMax = 100;
 const answersMax = 4;
 
+/** What a client's link needs of its home. */
+export interface ClientHome {
+  readonly state: HomeState;
+  readonly store: HomeStore;
+  readonly programs: ProgramCache;
+  dispatch(event: HomeEvent): void;
+  /** Ms on the home's clock. */
+  now(): number;
+  /** Content by its hash. */
+  provide(hash: string): Promise<Uint8Array | undefined>;
+  bytesOf(value: Value): Promise<Uint8Array>;
+  /** What is known of an ended task. */
+  ended(id: string): Promise<Past | undefined>;
+  /** Resolves when what is decided now is on disk. */
+  onDisk(): Promise<void>;
+}
+
 export class ClientLink {
   readonly #number: number;
   readonly #connection: Connection;
-  readonly #home: Home;
+  readonly #home: ClientHome;
   readonly #about: () => Record<string, unknown>;
   /** Submissions whose content is on its way, by id. */
   readonly #gathering = new Map<string, Promise<void>>();
@@ -30,7 +49,7 @@ export class ClientLink {
   readonly #feed: OutputFeed;
   readonly #answers = new Map<string, Uint8Array>();
 
-  constructor(number: number, connection: Connection, home: Home, about: () => Record<string, unknown>) {
+  constructor(number: number, connection: Connection, home: ClientHome, about: () => Record<string, unknown>) {
     this.#number = number;
     this.#connection = connection;
     this.#home = home;
