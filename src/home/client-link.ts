@@ -7,6 +7,7 @@
  */
 import { createHash } from 'node:crypto';
 import { PotluckError, causeText } from '../errors.ts';
+import { inParts } from '../lib/parts.ts';
 import { limits } from '../limits.ts';
 import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type TaskOptions, type Value } from '../wire/index.ts';
 import type { HomeEvent, OutputNews, Submission } from './home-events.ts';
@@ -82,7 +83,7 @@ export class ClientLink {
     if (this.#accepted.push(id) > 1) return;
     queueMicrotask(() => {
       const ids = this.#accepted.splice(0);
-      for (let at = 0; at < ids.length; at += 1000) this.send({ kind: 'accepted', ids: ids.slice(at, at + 1000) });
+      for (const part of inParts(ids, 1000)) this.send({ kind: 'accepted', ids: part });
     });
   }
 

@@ -90,10 +90,6 @@ export class HomeStore {
     this.#lock.acquire();
   }
 
-  unlock(): void {
-    this.#lock.release();
-  }
-
   /** Throws JournalDamaged, JournalTooNew. The store is locked. */
   async open(replay: (record: HomeRecord, seq: number) => Story | undefined): Promise<Reopened> {
     await this.blobs.start();

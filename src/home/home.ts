@@ -10,7 +10,8 @@
 import { randomBytes } from 'node:crypto';
 import { TickClock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
-import { PotluckError } from '../errors.ts';
+import { causeText, PotluckError } from '../errors.ts';
+import { inParts } from '../lib/parts.ts';
 import { limits } from '../limits.ts';
 import { type Connection, type Machine, type Message, type MessageBody, type MessageOf, type PeerInfo, type Problem, type Value } from '../wire/index.ts';
 import { ClientLink } from './client-link.ts';
@@ -288,7 +289,7 @@ export class Home {
     queueMicrotask(() => {
       const attempts = this.#stored.get(peer) ?? [];
       this.#stored.delete(peer);
-      for (let at = 0; at < attempts.length; at += limits.listPartMax) this.#core?.links.get(peer)?.send({ kind: 'stored', attempts: attempts.slice(at, at + limits.listPartMax) });
+      for (const part of inParts(attempts, limits.listPartMax)) this.#core?.links.get(peer)?.send({ kind: 'stored', attempts: part });
     });
   }
 
@@ -325,7 +326,7 @@ export class Home {
       await this.store.blobs.put(await connection.fetch(hash, limits.valueBytesMax));
       driver.dispatch({ type: 'attempt_ended', peer, end });
     } catch (error) {
-      this.#o.log(`result of ${end.id}: ${error instanceof Error ? error.message : String(error)}`);
+      this.#o.log(`result of ${end.id}: ${causeText(error)}`);
       connection.close();
     } finally {
       // When it has been decided, its record names the result.

@@ -1,11 +1,11 @@
 /** Programs by hash: on disk as blobs, the recent ones also in memory. */
+import { ByteCache } from '../lib/byte-cache.ts';
 import { limits } from '../limits.ts';
 import type { Blobs } from '../store/blobs.ts';
 
 export class ProgramCache {
   readonly #blobs: Blobs;
-  readonly #recent = new Map<string, Uint8Array>();
-  #bytes = 0;
+  readonly #recent = new ByteCache(limits.programCacheBytes);
 
   constructor(blobs: Blobs) {
     this.#blobs = blobs;
@@ -18,25 +18,14 @@ export class ProgramCache {
 
   /** Whether it is on disk; then it is in memory, too. */
   async load(hash: string): Promise<boolean> {
-    if (this.#recent.has(hash)) return true;
+    if (this.#recent.get(hash) !== undefined) return true;
     if (!(await this.#blobs.has(hash))) return false;
-    this.#remember(hash, await this.#blobs.read(hash));
+    this.#recent.add(hash, await this.#blobs.read(hash));
     return true;
   }
 
   /** Throws BlobFailed when the disk does not take it. */
   async keep(source: Uint8Array): Promise<void> {
-    this.#remember(await this.#blobs.put(source), source);
-  }
-
-  #remember(hash: string, source: Uint8Array): void {
-    if (this.#recent.has(hash)) return;
-    this.#recent.set(hash, source);
-    this.#bytes += source.length;
-    for (const [oldest, bytes] of this.#recent) {
-      if (this.#bytes <= limits.programCacheBytes || oldest === hash) break;
-      this.#recent.delete(oldest);
-      this.#bytes -= bytes.length;
-    }
+    this.#recent.add(await this.#blobs.put(source), source);
   }
 }

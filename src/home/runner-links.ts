@@ -3,9 +3,10 @@
  *
  * Owns: one link per runner, its hello, its silence. What a link's coming and going means: home-state.ts.
  */
+import { causeText } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { limits } from '../limits.ts';
-import { type Connection, greet, type Message, type MessageBody, type MessageOf, type PeerInfo } from '../wire/index.ts';
+import { type Connection, greet, isSilent, type Message, type MessageBody, type MessageOf, type PeerInfo } from '../wire/index.ts';
 
 export interface RunnerLinksOptions {
   hello: () => MessageBody<'hello'>;
@@ -45,7 +46,7 @@ export class RunnerLinks {
   /** Ends what has been silent; called once a second by the home's own clock. */
   checkSilence(): void {
     for (const connection of this.#links.values()) {
-      if (performance.now() - connection.lastHeardAt() > limits.silenceMs) connection.close();
+      if (isSilent(connection)) connection.close();
     }
   }
 
@@ -65,7 +66,7 @@ export class RunnerLinks {
           return;
         }
       } catch (error) {
-        this.#o.log(`${peer}: ${error instanceof Error ? error.message : String(error)}`);
+        this.#o.log(`${peer}: ${causeText(error)}`);
       }
       if (signal.aborted || !this.#o.wanted(peer)) {
         // Before its news, because the answer to that may be to dial again.

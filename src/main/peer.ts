@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { totalmem } from 'node:os';
 import { join } from 'node:path';
-import { PotluckError } from '../errors.ts';
+import { causeText, PotluckError } from '../errors.ts';
 import type { PeerOptions } from '../config.ts';
 import { dialRunner } from '../home/dial-runner.ts';
 import { Home } from '../home/home.ts';
@@ -192,7 +192,7 @@ async function findInterpreters(options: PeerOptions, say: (line: string) => voi
       try {
         return await probeInterpreter(language, named ?? undefined);
       } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
+        const why = causeText(error);
         if (named !== null) throw new PotluckError('interpreter_missing', `${named} cannot run ${language}`, { why, fix: `give another path with --${language === 'python' ? 'python' : 'node'}` });
         say(`this peer runs no ${language}: ${why}`);
         return undefined;

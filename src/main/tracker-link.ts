@@ -5,7 +5,7 @@
 import { causeText, PotluckError } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { limits } from '../limits.ts';
-import { type Connection, dial, greet, type LinkIdentity, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
+import { type Connection, dial, greet, isSilent, type LinkIdentity, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
 
 export interface TrackerLinkOptions {
   host: string;
@@ -131,7 +131,7 @@ export class TrackerLink {
   #beat(): void {
     const connection = this.#connection;
     if (connection === undefined) return;
-    if (performance.now() - connection.lastHeardAt() > limits.silenceMs) return connection.close();
+    if (isSilent(connection)) return connection.close();
     const load = this.#o.load();
     const text = `${load.running}/${load.slots}/${load.queued}/${load.draining}/${Math.round(load.cpu_load * 50)}`;
     const now = performance.now();

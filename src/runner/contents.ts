@@ -5,6 +5,7 @@
  * as its attempt.
  */
 import { createHash } from 'node:crypto';
+import { ByteCache } from '../lib/byte-cache.ts';
 import { limits } from '../limits.ts';
 import type { Connection, MessageOf, Value } from '../wire/index.ts';
 
@@ -14,16 +15,13 @@ interface Inputs {
 }
 
 export class Contents {
-  /** Least recently used first. */
-  readonly #programs = new Map<string, Uint8Array>();
-  readonly #isNeeded: (program: string) => boolean;
-  #programBytes = 0;
+  readonly #programs: ByteCache;
   readonly #inputs = new Map<string, Inputs>();
   readonly #results = new Map<string, { bytes: Uint8Array; uses: number }>();
 
   /** @param isNeeded whether an attempt that was taken needs this program */
   constructor(isNeeded: (program: string) => boolean) {
-    this.#isNeeded = isNeeded;
+    this.#programs = new ByteCache(limits.programCacheBytes, isNeeded);
   }
 
   /** Everything that the attempt needs, if it is here. */
@@ -31,8 +29,7 @@ export class Contents {
     const source = this.#programs.get(attempt.program);
     const inputs = this.#inputs.get(attempt.key) ?? inlineInputs(attempt);
     if (source === undefined || inputs === undefined) return undefined;
-    this.#programs.delete(attempt.program);
-    this.#programs.set(attempt.program, source);
+    this.#programs.touch(attempt.program);
     return { source, ...inputs };
   }
 
@@ -44,20 +41,8 @@ export class Contents {
       value(attempt.args),
       attempt.kwargs === undefined ? null : value(attempt.kwargs),
     ]);
-    this.#keepProgram(attempt.program, source);
+    this.#programs.add(attempt.program, source);
     if (inlineInputs(attempt) === undefined) this.#inputs.set(attempt.key, { args, kwargs });
-  }
-
-  #keepProgram(hash: string, source: Uint8Array): void {
-    if (this.#programs.has(hash)) return;
-    this.#programs.set(hash, source);
-    this.#programBytes += source.length;
-    for (const [oldest, bytes] of this.#programs) {
-      if (this.#programBytes <= limits.programCacheBytes || oldest === hash) break;
-      if (this.#isNeeded(oldest)) continue;
-      this.#programs.delete(oldest);
-      this.#programBytes -= bytes.length;
-    }
   }
 
   forgetInputs(key: string): void {

@@ -12,6 +12,7 @@
  */
 import type { Now } from '../lib/clock.ts';
 import type { Decider, Decision } from '../lib/driver.ts';
+import { inParts } from '../lib/parts.ts';
 import { limits } from '../limits.ts';
 import type { AttemptRef, Language, MessageOf, Problem, Refusal, Value } from '../wire/messages.ts';
 import { type Attempt, newAttempt, refOf } from './attempt-state.ts';
@@ -506,7 +507,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     }
     if (this.#started.size === 0) return;
     for (const [home, attempts] of this.#started) {
-      for (let at = 0; at < attempts.length; at += limits.listPartMax) this.#homes.tell(home, { kind: 'started', attempts: attempts.slice(at, at + limits.listPartMax) });
+      for (const part of inParts(attempts, limits.listPartMax)) this.#homes.tell(home, { kind: 'started', attempts: part });
     }
     this.#started.clear();
   }

@@ -4,6 +4,7 @@
  * Neighbours: src/sandbox runs the workers; a home speaks to it over a Connection, also the home of the
  * same peer (in memory).
  */
+import { causeText } from '../errors.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
@@ -190,7 +191,7 @@ export class Runner {
       if (connection === undefined) throw new Error('the link to its home is closed');
       await this.#contents.fetch(attempt, connection);
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = causeText(error);
       this.#driver.dispatch({ type: 'content_failed', key: attempt.key, why });
       return;
     }

@@ -2,6 +2,7 @@
  * Which level of protection this machine reaches, by trying it: a group is made, a process
  * put in, seen there, killed through it, and the group removed.
  */
+import { causeText } from '../errors.ts';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -53,7 +54,7 @@ async function tryPlace(place: CgroupPlace): Promise<string | null> {
     while (!group.remove()) await delay(2);
     return null;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return causeText(error);
   } finally {
     child.kill('SIGKILL');
     await removeGroups(parent);

@@ -9,6 +9,7 @@
  *  1. A worker that was spawned is in `workers` until its `gone` was reported.
  *  2. What an earlier peer left under the same folder is dead before the first spawn.
  */
+import { causeText } from '../errors.ts';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -165,7 +166,7 @@ export class Workers {
   /** Told later, as of any other worker: who spawns it feeds it first. */
   private cannotStart({ worker }: WorkerSpec, error: unknown): void {
     this.unstarted.add(worker);
-    const why = `the worker cannot be started: ${error instanceof Error ? error.message : String(error)}`;
+    const why = `the worker cannot be started: ${causeText(error)}`;
     setImmediate(() => {
       this.unstarted.delete(worker);
       this.onEvent({ type: 'exited', worker, code: null, signal: null, outOfMemory: null, ready: false, unanswered: [], why });

@@ -52,32 +52,6 @@ export interface PrunedEntry {
   seq: number;
 }
 
-/** `since` and `before` bound `acceptedAt`: from `since` on, and below `before`. */
-export interface HistoryQuery {
-  limit: number;
-  state?: string;
-  peer?: string;
-  since?: number;
-  before?: number;
-}
-
-export interface HistoryPage {
-  /** Newest first. */
-  rows: HistoryEntry[];
-  /** Rows that match, without the limit. */
-  total: number;
-}
-
-/** What is left of a task whose row is gone. It takes the row of the same id away. */
-export interface PrunedEntry {
-  id: string;
-  digest: string;
-  state: string;
-  endedAt: number;
-  /** Number of the journal record that it was made from. */
-  seq: number;
-}
-
 export interface OpenedIndex {
   /** Journal records up to this one are in the index; those after it must be applied. */
   appliedSeq: number;

@@ -3,6 +3,7 @@
  * build of its own. Owns the connection to the database; a damaged file is dropped
  * here, so that the next start makes a new one.
  */
+import { causeText } from '../errors.ts';
 import { parentPort, workerData } from 'node:worker_threads';
 import { IndexDatabase, isDamage } from './index-database.ts';
 import type { Reply, Request } from './index-messages.ts';
@@ -38,7 +39,7 @@ function serve(call: number, work: () => Reply): void {
   } catch (error) {
     if (isDamage(error)) database.drop();
     else database.close();
-    port?.postMessage({ call, kind: 'broken', message: error instanceof Error ? error.message : String(error) } satisfies Reply);
+    port?.postMessage({ call, kind: 'broken', message: causeText(error) } satisfies Reply);
     port?.close();
   }
 }

@@ -6,7 +6,7 @@
 import { TickClock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
-import type { Connection, Message, MessageOf, PeerInfo } from '../wire/index.ts';
+import { type Connection, isSilent, type Message, type MessageOf, type PeerInfo } from '../wire/index.ts';
 import { type PoolNews, type TrackerEvent, type TrackerSend, TrackerState } from './tracker-state.ts';
 
 export interface TrackerShellOptions {
@@ -81,7 +81,7 @@ export class Tracker {
 
   #checkSilence(): void {
     for (const connection of this.#links.values()) {
-      if (performance.now() - connection.lastHeardAt() > limits.silenceMs) connection.close();
+      if (isSilent(connection)) connection.close();
     }
   }
 }

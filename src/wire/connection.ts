@@ -95,6 +95,9 @@ const PING_MS = 5_000;
 /** A link whose other side takes nothing is given up at this backlog: the largest value, twice. */
 const BACKLOG_MAX = 2 * limits.valueBytesMax;
 
+/** Nothing came for so long that the other side counts as gone. Ask only when what is there was read. */
+export const isSilent = (connection: Connection): boolean => performance.now() - connection.lastHeardAt() > limits.silenceMs;
+
 export class Link implements Connection, Receiver {
   onDrain: (() => void) | undefined;
   roundTripMs: number | undefined;

@@ -2,7 +2,7 @@
  * What the rest of the program needs of the wire.
  */
 export * from './messages.ts';
-export type { Connection } from './connection.ts';
+export { type Connection, isSilent } from './connection.ts';
 export { greet } from './hello.ts';
 export type { LinkIdentity } from './key-id.ts';
 export { connectInMemory } from './memory-connection.ts';
