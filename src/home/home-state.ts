@@ -1,14 +1,13 @@
 /**
  * The decider of a home: keeps the record of its tasks, finds each a runner, owns its one outcome.
  *
- * Neighbours: home.ts feeds events and carries out effects; task-state.ts is one task, waiting-state.ts the
- * line, runners-state.ts the table of runners with what is held there, choosing-state.ts picks one,
+ * Neighbours: home.ts feeds events and carries out effects; ledger-state.ts has the tasks as records leave
+ * them, task-state.ts is one task, waiting-state.ts the line, runners-state.ts the table of runners with what is held there, choosing-state.ts picks one,
  * admission-state.ts says what is not accepted, past-state.ts what has ended. The runner (on the other end of
  * the wire) admits or refuses.
  *
  * Invariants
- * 1. A task is in `tasks` from its `accepted` record to its `ended` record; what is durable changes by
- *    records only, through `apply`, in life as in replay.
+ * 1. What is durable changes by records only, through the ledger, in life as in replay.
  * 2. What a client may see is an `after` effect, so it waits for the disk.
  * 3. A result counts only from the runner, with the number and key, of the current attempt.
  * 4. `runner.attempts` holds what may still occupy that runner, also killed attempts until confirmed.
@@ -16,20 +15,20 @@
  */
 import type { Decider, Decision } from '../lib/driver.ts';
 import type { Now } from '../lib/clock.ts';
-import { Heap } from '../lib/heap.ts';
 import { Prng } from '../lib/prng.ts';
 import { limits } from '../limits.ts';
 import type { AttemptRef, Message, MessageOf, OutcomeState, Problem } from '../wire/messages.ts';
 import { idConflict, refusalOf } from './admission-state.ts';
 import { Chooser } from './choosing-state.ts';
 import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
+import { Ledger } from './ledger-state.ts';
 import { contentLost, quarantine, unknownFate } from './loss-state.ts';
-import { digestOf, outcomeOf, outputOf, Recent } from './past-state.ts';
+import { digestOf, outcomeOf, outputOf } from './past-state.ts';
 import type { Choice, Line, Runner } from './placement-state.ts';
 import type { HomeRecord, Past, RecordOf, Story } from './records.ts';
 import { Runners } from './runners-state.ts';
-import { applyToTask, attemptMessage, currentAttempt, endedRecord, endedStory, type End, isCurrent, newOutput, newTask, nextAttempt, restate, retryPauseMs, type Task, taskFrom } from './task-state.ts';
-import { Waiting } from './waiting-state.ts';
+import { attemptMessage, currentAttempt, endedRecord, type End, isCurrent, newOutput, nextAttempt, restate, type Task } from './task-state.ts';
+import type { Waiting } from './waiting-state.ts';
 import { whyWaiting } from './why-state.ts';
 import { Watchers } from './watchers-state.ts';
 
@@ -49,18 +48,13 @@ const hopeless = new Set(['syntax_error', 'function_missing', 'bad_arguments']);
 
 export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeAfter> {
   readonly self: string;
-  readonly tasks = new Map<string, Task>();
-  readonly waiting = new Waiting();
   staleResults = 0;
   draining = false;
   readonly #prng: Prng;
+  readonly #ledger = new Ledger();
   readonly #table: Runners;
   readonly #chooser: Chooser;
-  readonly #recent = new Recent();
   readonly #watchers = new Watchers();
-  /** Times at which a task must be looked at: `--wait` is over, or a retry is due. */
-  readonly #alarms = new Heap<string>();
-  #seq = 0;
   #followAt = 0;
   #storeProblem: Problem | undefined;
   /** Once the disk has failed: the last record that it kept. */
@@ -73,6 +67,15 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     this.#prng = new Prng(options.seed);
     this.#table = new Runners(options.self);
     this.#chooser = new Chooser(options.self, this.#table, this.#prng);
+  }
+
+  /** Those that have not ended. */
+  get tasks(): ReadonlyMap<string, Task> {
+    return this.#ledger.tasks;
+  }
+
+  get waiting(): Waiting {
+    return this.#ledger.waiting;
   }
 
   get runners(): ReadonlyMap<string, Runner> {
@@ -89,13 +92,12 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   /** Tasks that have ended and are still in memory. */
   get recent(): ReadonlyMap<string, Story> {
-    return this.#recent.stories;
+    return this.#ledger.recent.stories;
   }
 
   /** Relives one record of the journal. Returns the story when the record ended a task. */
   replay(record: HomeRecord, seq: number): Story | undefined {
-    this.#seq = seq;
-    return this.#apply(record);
+    return this.#ledger.apply(record, seq);
   }
 
   /** Why nothing can be recorded, since the disk failed. */
@@ -176,68 +178,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   // --- records -----------------------------------------------------------------------------
 
   #record(record: HomeRecord): Story | undefined {
-    this.#seq += 1;
     this.#out.journal.push(record);
-    return this.#apply(record);
-  }
-
-  #apply(record: HomeRecord): Story | undefined {
-    switch (record.kind) {
-      case 'accepted':
-        this.#open(newTask(record, this.#seq));
-        return undefined;
-      case 'restated':
-        // What led to it is still in the journal, or was lived through: nothing new.
-        if (!this.tasks.has(record.id)) this.#open(taskFrom(record));
-        return undefined;
-      case 'retold': {
-        const { accepted, attempts, receipt, queuedMs, ended } = record;
-        return { accepted, attempts, receipt, queuedMs, ended };
-      }
-      case 'pruned':
-        for (const { id } of record.tasks) this.#recent.forget(id);
-        return undefined;
-    }
-    const task = this.tasks.get(record.id);
-    if (task === undefined) return undefined;
-    this.waiting.remove(task);
-    if (record.kind === 'ended') return this.#end(task, record);
-    applyToTask(task, record);
-    if (record.kind === 'requeued') this.#enqueue(task, record.at, record.why === 'refused');
-    return undefined;
-  }
-
-  #open(task: Task): void {
-    this.tasks.set(task.id, task);
-    if (task.state !== 'queued') return;
-    if (task.notBefore > 0 && task.attempts.at(-1)?.state === 'failed') this.#alarms.push(task.notBefore, task.id);
-    else this.waiting.add(task);
-    this.#setExpiry(task);
-  }
-
-  /** Back in line; a failed attempt's task first waits for a time that doubles. */
-  #enqueue(task: Task, at: number, first: boolean): void {
-    const last = task.attempts.at(-1);
-    if (last?.state !== 'failed' || first) {
-      this.waiting.add(task);
-      this.#setExpiry(task);
-      return;
-    }
-    task.notBefore = at + retryPauseMs(task.failures);
-    this.#alarms.push(task.notBefore, task.id);
-  }
-
-  /** Also after a refusal: its alarm may have rung while the task was on its way to a runner. */
-  #setExpiry(task: Task): void {
-    const { at, options } = task.accepted;
-    if (options.waitMs !== undefined && task.attempts.length === 0) this.#alarms.push(at + options.waitMs, task.id);
-  }
-
-  #end(task: Task, record: RecordOf<'ended'>): Story {
-    const story = endedStory(task, record);
-    this.tasks.delete(task.id);
-    this.#recent.add(story);
-    return story;
+    return this.#ledger.apply(record, this.#ledger.seq + 1);
   }
 
   // --- clients -----------------------------------------------------------------------------
@@ -258,7 +200,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const { program, language, function: name, args, kwargs, options, digest, submitter } = submission;
     this.#record({ kind: 'accepted', id, program, language, function: name, args, kwargs, options, digest, submitter, at, wall });
     this.#watchers.add(client, id, follow);
-    this.#out.after.push({ to: 'accepted', client, id, seq: this.#seq });
+    this.#out.after.push({ to: 'accepted', client, id, seq: this.#ledger.seq });
   }
 
   #refuse(client: number, id: string, error: Problem): void {
@@ -328,7 +270,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     if (story === undefined) return;
     const outcome = outcomeOf(story);
     for (const client of this.#watchers.take(task.id)) this.#tell(client, outcome);
-    this.#out.after.push({ to: 'history', story, seq: this.#seq });
+    this.#out.after.push({ to: 'history', story, seq: this.#ledger.seq });
   }
 
   #tellState(task: Task, clients: readonly number[]): void {
@@ -522,8 +464,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       if (runner.lostAt !== undefined && runner.lostAt <= ms && runner.link !== 'up') this.#runnerOverdue(runner);
       this.#table.tidy(runner, this.#now.ms);
     }
-    for (let next = this.#alarms.peek(); next !== undefined && next.key <= ms; next = this.#alarms.peek()) {
-      this.#alarms.pop();
+    for (let next = this.#ledger.alarms.peek(); next !== undefined && next.key <= ms; next = this.#ledger.alarms.peek()) {
+      this.#ledger.alarms.pop();
       this.#alarm(next.value);
     }
     if (this.#followAt <= ms) this.#follow();
@@ -566,7 +508,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #wakeAt(): number {
     const { ms } = this.#now;
     let at = Math.min(ms + limits.tickMsMax, this.#table.wakeAt(this.waiting.count, ms));
-    const alarm = this.#alarms.peek()?.key;
+    const alarm = this.#ledger.alarms.peek()?.key;
     if (alarm !== undefined) at = Math.min(at, alarm);
     if (this.#watchers.followed().size > 0) at = Math.min(at, this.#followAt);
     return Math.max(at, ms + 1);
@@ -584,11 +526,11 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
     for (const story of retell) {
       this.#record({ kind: 'retold', id: story.accepted.id, ...story, at, wall });
-      this.#out.after.push({ to: 'history', story, seq: this.#seq });
+      this.#out.after.push({ to: 'history', story, seq: this.#ledger.seq });
     }
     for (const { since, tasks } of prune) {
       this.#record({ kind: 'pruned', since, tasks: [...tasks], at, wall });
-      this.#out.after.push({ to: 'pruned', tasks, seq: this.#seq });
+      this.#out.after.push({ to: 'pruned', tasks, seq: this.#ledger.seq });
     }
     this.#out.after.push({ to: 'compacted', ended });
   }
@@ -607,7 +549,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     for (const effect of lost) {
       // It was over before the disk had it. (One said again was accepted before: its client says it once more, on its next link.)
       if (effect.to === 'accepted' && (effect.seq ?? 0) > durable && !this.tasks.has(effect.id)) {
-        this.#recent.forget(effect.id);
+        this.#ledger.recent.forget(effect.id);
         this.#refuse(effect.client, effect.id, mayHaveRun);
       } else if (effect.to === 'lookup' || (effect.to === 'client' && effect.message.kind === 'refused')) this.#out.after.push(effect);
     }
