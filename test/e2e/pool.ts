@@ -164,7 +164,7 @@ export class TestPool {
 
   /** A command under way, by default talking to the first peer. */
   start(args: readonly string[], { input, env = {} }: { input?: string; env?: Readonly<Record<string, string>> } = {}): Started {
-    const started = new Started(args, { ...this.#env, POTLUCK_PORT: String(this.peers[0]?.port ?? 1), ...env }, input);
+    const started = new Started(args, { ...this.#env, POTLUCK_PORT: String(this.peers[0]?.port ?? 1), ...env }, { input });
     this.#commands.push(started);
     return started;
   }

@@ -24,6 +24,15 @@ export function environment(more: Readonly<Record<string, string>>): Record<stri
   return { ...(Object.fromEntries(inherited) as Record<string, string>), ...more };
 }
 
+/** Ways to start a command that most tests need not choose. */
+export interface StartOptions {
+  readonly input?: string | undefined;
+  /** What runs it in its place: a program and arguments, to which node and its own are appended. */
+  readonly via?: readonly string[];
+  /** It ends when this process does, however that comes (a pipe whose other end is here). */
+  readonly endsWithTest?: boolean;
+}
+
 /** A command under way. */
 export class Started {
   readonly process: ChildProcess;
@@ -32,8 +41,10 @@ export class Started {
   stderr = '';
   #wake: (() => void)[] = [];
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>>, input?: string) {
-    this.process = spawn(process.execPath, [command, ...args], { env: environment(env), stdio: 'pipe' });
+  constructor(args: readonly string[], env: Readonly<Record<string, string>>, { input, via = [], endsWithTest = false }: StartOptions = {}) {
+    const [program, ...all] = [...via, process.execPath, command, ...args] as [string, ...string[]];
+    const parent: Record<string, string> = endsWithTest ? { POTLUCK_PARENT_FD: '3' } : {};
+    this.process = spawn(program, all, { env: environment({ ...env, ...parent }), stdio: endsWithTest ? ['pipe', 'pipe', 'pipe', 'pipe'] : 'pipe' });
     this.process.stdout?.setEncoding('utf8').on('data', (text: string) => this.#heard(() => (this.stdout += text)));
     this.process.stderr?.setEncoding('utf8').on('data', (text: string) => this.#heard(() => (this.stderr += text)));
     // Whoever does not read its input closes it, and that is its own affair.

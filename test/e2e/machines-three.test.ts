@@ -1,0 +1,60 @@
+/** Three machines on one network, as the guide sets them up: what is submitted on any of them runs on any of them. */
+import { copyFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { canMakeMachines, Machines, type Machine } from '../helpers/machines.ts';
+import { until } from './until.ts';
+
+/** Long enough that who submits three of them at once needs three slots. */
+const program = 'import time\ndef main(): time.sleep(0.7)';
+
+describe.skipIf(!canMakeMachines())('three machines', () => {
+  let machines: Machines;
+  let ada: Machine;
+  let bea: Machine;
+  let cyd: Machine;
+  beforeAll(async () => {
+    machines = await Machines.make('ada', 'bea', 'cyd');
+    [ada, bea, cyd] = machines.all as [Machine, Machine, Machine];
+    const tracker = ada.start(['tracker', '--host', '0.0.0.0']);
+    await tracker.said('listens on');
+    for (const other of [bea, cyd]) copyFileSync(join(ada.home, 'member.key'), join(other.home, 'member.key'));
+    const common = ['--host', '0.0.0.0', '--slots', '1', '--drain-seconds', '0'];
+    const peers = [
+      ada.start(['peer', '--port', '9000', '--web-ui', ...common]),
+      bea.start(['peer', '--port', '9000', '--web-ui', '--tracker-host', 'ada', '--tracker-port', '8888', ...common]),
+      cyd.start(['peer', '--tracker-host', 'ada', ...common]),
+    ];
+    await Promise.all(peers.map((peer) => peer.said('joined the pool')));
+    await Promise.all(machines.all.map((machine) => knows(machine, ['ada-9000', 'bea-9000', 'cyd-9000'])));
+  });
+  afterAll(() => machines?.stop());
+
+  const peersUp = async (machine: Machine): Promise<string[]> => {
+    const { stdout } = await machine.cli(['peers', '--json']);
+    return (JSON.parse(stdout) as { peer: string; state: string }[]).filter(({ state }) => state === 'up').map(({ peer }) => peer);
+  };
+  const knows = (machine: Machine, peers: string[]) => until(`${machine.name} knows ${peers.join()}`, async () => (await peersUp(machine)).toSorted().join() === peers.join());
+
+  /** Where as many tasks ran as were submitted at once on this machine. */
+  const ranOn = async (machine: Machine, count: number): Promise<string[]> => {
+    const ran = await Promise.all(Array.from({ length: count }, () => machine.cli(['cpu', '--program', program, '--json'])));
+    return ran.map(({ status, stdout, stderr }) => (status === 0 ? (JSON.parse(stdout) as { peer: string }).peer : stderr + stdout)).toSorted();
+  };
+
+  it.each([0, 1, 2])('run each what is submitted on machine %i', async (at) => {
+    expect(await ranOn(machines.all[at]!, 3)).toEqual(['ada-9000', 'bea-9000', 'cyd-9000']);
+  });
+
+  it('have a page for their own users only', () => {
+    const fetchPage = 'fetch(process.argv[1]).then((answer) => console.log(answer.status), (error) => console.log(error.cause.code))';
+    expect(bea.run(process.execPath, '-e', fetchPage, 'http://127.0.0.1:5000/').trim()).toBe('200');
+    expect(cyd.run(process.execPath, '-e', fetchPage, 'http://bea:5000/').trim()).toBe('ECONNREFUSED');
+  });
+
+  it('reach each other directly when the first one, with the tracker, is gone', async () => {
+    await ada.crash();
+    expect(await ranOn(bea, 2)).toEqual(['bea-9000', 'cyd-9000']);
+    expect(await ranOn(cyd, 2)).toEqual(['bea-9000', 'cyd-9000']);
+  });
+});
