@@ -58,6 +58,7 @@ export const catalogue = {
   tracker_unreachable: entry('operator', exit.unreachable, true, 'No tracker answers at that address.'),
   link_lost: entry('operator', exit.unreachable, true, 'The link to the peer was lost and did not come back in time; the task may still run.'),
   not_a_member: entry('operator', exit.unreachable, false, 'The other side does not know this key, or is not the one expected.'),
+  revoked: entry('operator', exit.unreachable, false, 'The key of this machine was a member of the pool and was revoked by an admin.'),
   version_gap: entry('operator', exit.unreachable, false, 'The two programs are more than one minor version apart.'),
   wait_timeout: entry('user', exit.late, true, 'The tasks waited for had not ended within --timeout.'),
 

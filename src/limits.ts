@@ -101,6 +101,12 @@ export const limits = {
   cpuWindowMs: 1_000,
   heartbeatMs: 1_000,
 
+  // --- the pool's members ------------------------------------------------------------------
+  /** A roster travels in one frame; a row takes up to 215 bytes. */
+  membersMax: 500,
+  /** Of revoked members the newest this many stay in the roster, to be told why; the others are strangers. */
+  revokedRowsMax: 500,
+
   // --- the wire ----------------------------------------------------------------------------
   frameBytesMax: 256 * KiB,
   /** Attempts that fit into one hello. */
@@ -139,6 +145,7 @@ export function checkLimits(l: typeof limits = limits): string[] {
   };
   must(l.inlineBytesMax * 3 < l.frameBytesMax, 'arguments, kwargs and output of one message fit in a frame');
   must(l.chunkBytes < l.frameBytesMax, 'a chunk fits in a frame');
+  must((l.membersMax + l.revokedRowsMax) * 215 + 1024 < l.frameBytesMax, 'a roster fits in a frame');
   must(l.creditBytes >= 4 * l.chunkBytes, 'credit keeps a transfer moving');
   must(l.heartbeatMs * 4 < l.silenceMs, 'several heartbeats fit into the silence that ends a link');
   must(l.demandRenewMs * 3 < l.demandLapseMs, 'a demand survives two lost renewals');

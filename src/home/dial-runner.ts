@@ -5,7 +5,7 @@
  * 127.0.0.1 is somebody else; and a wrong key at one address means the next address, not the end.
  */
 import { PotluckError } from '../errors.ts';
-import { type Address, type Connection, dial, type LinkIdentity, type Machine, type PeerInfo } from '../wire/index.ts';
+import { type Address, type Connection, dial, type LinkIdentity, type LinkMembership, type Machine, type PeerInfo } from '../wire/index.ts';
 
 const dialMs = 3_000;
 
@@ -18,12 +18,12 @@ export function addressesToTry(info: Pick<PeerInfo, 'addresses' | 'machine'>, ow
 }
 
 /** Throws the last address's PotluckError when none works. */
-export async function dialRunner(info: PeerInfo, own: Machine, identity: LinkIdentity): Promise<Connection> {
+export async function dialRunner(info: PeerInfo, own: Machine, identity: LinkIdentity, members: LinkMembership): Promise<Connection> {
   const addresses = addressesToTry(info, own);
   let last: unknown = new PotluckError('peer_unreachable', `${info.peer} announces no address that can be reached from here`);
   for (const { host, port } of addresses) {
     try {
-      return await dial({ host, port, identity, expectKey: info.key, timeoutMs: dialMs });
+      return await dial({ host, port, identity, members, expectKey: info.key, timeoutMs: dialMs });
     } catch (error) {
       last = error;
     }

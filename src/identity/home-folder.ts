@@ -9,7 +9,7 @@
  * 1. The folder is open to its owner only (0700), the files too (0600); anything else stops the start.
  * 2. Processes that start at once on an empty folder make one member key and one pool.
  */
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -53,12 +53,12 @@ export async function openHomeFolder(path: string = homeFolderPath()): Promise<H
 }
 
 /** Opens the pool, making it on the first start. For the tracker only: nobody else touches the pool's key. */
-export async function openPool(folder: string, name: string): Promise<PoolInfo> {
+export async function openPool(folder: string, name: string): Promise<{ pool: PoolInfo; key: KeyObject }> {
   const key = await keyFromFile(join(folder, 'pool.key'));
   const made: PoolInfo = { pool: keyIdOf(createPublicKey(key)), name };
   await createOnce(poolFile(folder), `${JSON.stringify(made)}\n`);
   const found = await readPool(folder);
-  if (found?.pool === made.pool) return found;
+  if (found?.pool === made.pool) return { pool: found, key };
   throw new PotluckError('key_damaged', `${poolFile(folder)} does not name the pool of pool.key`, {
     why: 'one of the two was replaced',
     fix: `if pool.key is the right one, delete ${poolFile(folder)}`,

@@ -14,7 +14,7 @@ import type { PeerOptions } from '../config.ts';
 import { dialRunner } from '../home/dial-runner.ts';
 import { Home } from '../home/home.ts';
 import { type Identity, openHomeFolder, readPool } from '../identity/home-folder.ts';
-import { ownKeyRoster } from '../identity/roster.ts';
+import { LiveRoster } from '../identity/live-roster.ts';
 import { TickClock } from '../lib/clock.ts';
 import { limits } from '../limits.ts';
 import { Page } from '../page/page.ts';
@@ -25,7 +25,7 @@ import { probeLevel } from '../sandbox/levels.ts';
 import { aheadMax } from '../sandbox/worker.ts';
 import { Workers } from '../sandbox/workers.ts';
 import { version } from '../version.ts';
-import { type Connection, connectInMemory, type Language, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
+import { type Connection, connectInMemory, type Language, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
 import { hostLabel, reachableHosts, thisMachine } from './machine.ts';
@@ -40,21 +40,21 @@ const portsTried = 50;
 export async function runPeer(options: PeerOptions): Promise<void> {
   exitWithParent();
   const { path, identity } = await openHomeFolder(options.homeFolder);
-  const roster = ownKeyRoster(identity.keyId);
+  const say = (line: string) => {
+    if (!options.quiet) (options.json ? console.error : console.log)(line);
+  };
+  const roster = await new LiveRoster({ folder: path, ownKeyId: identity.keyId, log: say }).open();
   // Who comes before the store is open waits; what they send is kept by the link.
   const early: Connection[] = [];
   const incoming: { take: (connection: Connection) => void } = { take: (connection) => void early.push(connection) };
   const listener = await listenNear(options, {
     host: options.host,
     identity,
-    trust: (key) => roster.roleOf(key) !== undefined,
+    members: roster,
     onConnection: (connection) => incoming.take(connection),
   });
   const page = options.webUi ? await Page.listen({ host: options.webHost, port: options.webPort, portTyped: options.webPortTyped }) : undefined;
   const name = options.name ?? `${hostLabel()}-${listener.port}`;
-  const say = (line: string) => {
-    if (!options.quiet) (options.json ? console.error : console.log)(line);
-  };
 
   const interpreters = await findInterpreters(options, say);
   const level = await probeLevel();
@@ -102,7 +102,9 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     host: options.trackerHost,
     port: options.trackerPort,
     identity,
-    trust: (key) => roster.roleOf(key) !== undefined,
+    members: roster,
+    trackerKey: () => roster.trackerKey,
+    onConfirmed: () => roster.confirm(),
     hello: () => ({ version, incarnation, as: 'peer', name, self }),
     load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining }),
     onUp: () => {
@@ -122,7 +124,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     machine,
     folder,
     indexWorker: indexWorkerUrl,
-    connect: (info) => connectTo(info, self, identity, (connection, hello) => runner.accept(connection, hello.name)),
+    connect: (info) => connectTo(info, self, identity, roster, (connection, hello) => runner.accept(connection, hello.name)),
     about: () => statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }),
     toTracker: (message) => tracker.send(message),
     log: say,
@@ -203,8 +205,8 @@ async function findInterpreters(options: PeerOptions, say: (line: string) => voi
 }
 
 /** The own runner by a link in memory, every other one by its addresses. */
-async function connectTo(info: PeerInfo, self: PeerSelf, identity: Identity, acceptOwn: (connection: Connection, hello: MessageBody<'hello'>) => void): Promise<Connection> {
-  if (info.peer !== self.peer) return dialRunner(info, self.machine, identity);
+async function connectTo(info: PeerInfo, self: PeerSelf, identity: Identity, members: LinkMembership, acceptOwn: (connection: Connection, hello: MessageBody<'hello'>) => void): Promise<Connection> {
+  if (info.peer !== self.peer) return dialRunner(info, self.machine, identity, members);
   const [ours, theirs] = connectInMemory(identity.keyId, self.peer);
   whenGreeted(theirs, (hello) => acceptOwn(theirs, hello));
   return ours;

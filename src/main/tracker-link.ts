@@ -5,13 +5,17 @@
 import { causeText, PotluckError } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { limits } from '../limits.ts';
-import { type Connection, dial, greet, isSilent, type LinkIdentity, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
+import { type Connection, dial, greet, isSilent, type LinkIdentity, type LinkMembership, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
 
 export interface TrackerLinkOptions {
   host: string;
   port: number;
   identity: LinkIdentity;
-  trust: (key: string) => boolean;
+  members: LinkMembership;
+  /** The key that the tracker must show. */
+  trackerKey: () => string;
+  /** It is linked, and says nothing of a newer roster. */
+  onConfirmed: () => void;
   hello: () => MessageBody<'hello'>;
   load: () => MessageBody<'load'>;
   onUp: () => void;
@@ -100,8 +104,8 @@ export class TrackerLink {
 
   /** One link from dial to close. */
   async #session(linked: () => void): Promise<void> {
-    const { host, port, identity, trust } = this.#o;
-    const connection = await dial({ host, port, identity, trust, timeoutMs: dialMs, unreachable: 'tracker_unreachable' });
+    const { host, port, identity, members } = this.#o;
+    const connection = await dial({ host, port, identity, members, expectKey: this.#o.trackerKey(), timeoutMs: dialMs, unreachable: 'tracker_unreachable' });
     const hello = await greet(connection, this.#o.hello());
     if (hello.as !== 'tracker') {
       connection.close();
@@ -132,6 +136,7 @@ export class TrackerLink {
     const connection = this.#connection;
     if (connection === undefined) return;
     if (isSilent(connection)) return connection.close();
+    this.#o.onConfirmed();
     const load = this.#o.load();
     const text = `${load.running}/${load.slots}/${load.queued}/${load.draining}/${Math.round(load.cpu_load * 50)}`;
     const now = performance.now();

@@ -8,7 +8,8 @@ import { randomBytes } from 'node:crypto';
 import type { TrackerOptions } from '../config.ts';
 import { PotluckError } from '../errors.ts';
 import { openHomeFolder, openPool } from '../identity/home-folder.ts';
-import { ownKeyRoster } from '../identity/roster.ts';
+import { LiveRoster } from '../identity/live-roster.ts';
+import { sealRoster } from '../identity/sealed-roster.ts';
 import { Console } from '../tracker/console.ts';
 import { Tracker } from '../tracker/tracker.ts';
 import { version } from '../version.ts';
@@ -22,8 +23,9 @@ import { broken, untilTold } from './process.ts';
 export async function runTracker(options: TrackerOptions): Promise<void> {
   exitWithParent();
   const { path, identity } = await openHomeFolder(options.homeFolder);
-  const pool = await openPool(path, `pool of ${hostLabel()}`);
-  const roster = ownKeyRoster(identity.keyId);
+  const { pool, key: poolKey } = await openPool(path, `pool of ${hostLabel()}`);
+  const roster = await new LiveRoster({ folder: path, ownKeyId: identity.keyId, log: (line) => console.error(line), pushes: true }).open();
+  if (roster.number === 0) await roster.take(sealRoster({ pool: pool.pool, number: 1, tracker: identity.keyId, members: [{ key: identity.keyId, name: hostLabel(), role: 'admin', state: 'active' }] }, poolKey));
   let show: Console | undefined;
   const tracker = new Tracker({
     pool: pool.pool,
@@ -35,7 +37,7 @@ export async function runTracker(options: TrackerOptions): Promise<void> {
   });
   const listener = await listenOn(options, {
     identity,
-    trust: (key) => roster.roleOf(key) !== undefined,
+    members: roster,
     onConnection: (connection) => whenGreeted(connection, (hello) => tracker.accept(connection, hello)),
   });
   tracker.start();

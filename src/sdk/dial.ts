@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { PotluckError } from '../errors.ts';
 import { openHomeFolder } from '../identity/home-folder.ts';
-import { ownKeyRoster } from '../identity/roster.ts';
+import { LiveRoster } from '../identity/live-roster.ts';
 import { limits } from '../limits.ts';
 import { version } from '../version.ts';
 import { greet } from '../wire/hello.ts';
@@ -22,10 +22,10 @@ export interface HomeAddress {
  */
 export async function dialer({ host, port, homeFolder }: HomeAddress): Promise<() => Promise<Dialled>> {
   const { identity } = await openHomeFolder(homeFolder);
-  const roster = ownKeyRoster(identity.keyId);
+  const members = await new LiveRoster({ folder: homeFolder, ownKeyId: identity.keyId }).open();
   const incarnation = randomUUID();
   return async () => {
-    const connection = await dial({ host, port, identity, trust: (keyId) => roster.roleOf(keyId) !== undefined, timeoutMs: limits.helloMs });
+    const connection = await dial({ host, port, identity, members, timeoutMs: limits.helloMs });
     const hello = await greet(connection, { version, incarnation, as: 'client', name: `client-${process.pid}` });
     if (hello.as === 'home') return { connection, incarnation: hello.incarnation };
     connection.close();

@@ -19,6 +19,7 @@ import type { Message, Problem } from './messages.ts';
 import { PotluckError } from '../errors.ts';
 import { wireCounters } from './counters.ts';
 import { MalformedFrame } from './framing.ts';
+import { RosterExchange, type LinkMembership } from './membership.ts';
 
 /** Why a link ended. */
 export type CloseReason =
@@ -92,6 +93,9 @@ export interface Receiver {
 /** An idle link is pinged this often, so that silence means trouble: three fit into limits.silenceMs. */
 const PING_MS = 5_000;
 
+/** Who is no member any more is told so within this time, or not at all. */
+const LAST_WORD_MS = 300;
+
 /** A link whose other side takes nothing is given up at this backlog: the largest value, twice. */
 const BACKLOG_MAX = 2 * limits.valueBytesMax;
 
@@ -103,6 +107,9 @@ export class Link implements Connection, Receiver {
   roundTripMs: number | undefined;
   readonly #transport: Transport;
   readonly #content: ContentExchange;
+  readonly #membership: LinkMembership | undefined;
+  readonly #rosters: RosterExchange | undefined;
+  #forgetMembership: (() => void) | undefined;
   #onMessage: ((message: Message) => void) | undefined;
   #onClose: ((reason: CloseReason) => void) | undefined;
   /** What came while nobody listened. */
@@ -117,8 +124,11 @@ export class Link implements Connection, Receiver {
   #wasFull = false;
   #pings: ReturnType<typeof setInterval> | undefined;
 
-  constructor(transport: Transport) {
+  /** @param membership of a link between processes: who its other side may be, and the exchange of rosters */
+  constructor(transport: Transport, membership?: LinkMembership) {
     this.#transport = transport;
+    this.#membership = membership;
+    this.#rosters = membership && new RosterExchange(membership, (message) => this.send(message));
     this.#content = new ContentExchange({
       send: (message) => this.send(message),
       backlogBytes: () => transport.backlogBytes,
@@ -129,6 +139,7 @@ export class Link implements Connection, Receiver {
   start(): this {
     this.#pings = setInterval(() => this.#pingIfIdle(), PING_MS);
     this.#pings.unref();
+    this.#forgetMembership = this.#membership?.onChange(() => this.#membersChanged());
     this.#transport.pause();
     this.#transport.start(this);
     return this;
@@ -174,7 +185,7 @@ export class Link implements Connection, Receiver {
     if (this.#reason !== undefined) return;
     this.#sentAt = performance.now();
     try {
-      this.#transport.send(message);
+      this.#transport.send(message.kind === 'hello' && this.#rosters !== undefined ? this.#rosters.withNumber(message) : message);
     } catch (error) {
       this.#fail({ kind: 'lost', cause: error instanceof Error ? error : new Error(String(error)) });
       return;
@@ -259,6 +270,12 @@ export class Link implements Connection, Receiver {
       case 'lacking':
         this.#content.handle(message);
         return true;
+      case 'roster':
+        this.#rosters?.received(message, this.remote);
+        return true;
+      case 'hello':
+        this.#rosters?.greeted(message);
+        return false;
       default:
         return false;
     }
@@ -288,6 +305,18 @@ export class Link implements Connection, Receiver {
     else if (this.#onMessage !== undefined) this.#transport.resume();
   }
 
+  #membersChanged(): void {
+    const problem = this.#membership?.problemOf(this.peerKey);
+    if (problem === undefined) this.#rosters?.changed();
+    else this.#expel(problem);
+  }
+
+  /** The other side is told why, and has nothing to say any more: what it sends is dropped from here on. */
+  #expel(problem: Problem): void {
+    this.close(problem);
+    setTimeout(() => this.#transport.destroy(), LAST_WORD_MS).unref();
+  }
+
   #pingIfIdle(): void {
     const now = performance.now();
     if (now - this.#sentAt >= PING_MS - 100) this.send({ kind: 'ping', t: now });
@@ -303,6 +332,7 @@ export class Link implements Connection, Receiver {
   #finish(): void {
     this.#ended = true;
     clearInterval(this.#pings);
+    this.#forgetMembership?.();
     this.#content.close();
     this.#tellClose();
   }

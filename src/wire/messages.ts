@@ -174,6 +174,8 @@ const hello = z.object({
   held: z.array(attemptRefSchema.extend({ ended: z.boolean() })).max(limits.heldMax).optional(),
   /** Peer to tracker. */
   self: peerSelfSchema.optional(),
+  /** The number of the roster that the sender has; 0: none. Who has the newer one sends it. */
+  roster: count.optional(),
 });
 
 export const messageSchemas = {
@@ -188,6 +190,8 @@ export const messageSchemas = {
   chunk: z.object({ hash: hashSchema, offset: count, size: count, data: bytes }),
   credit: z.object({ hash: hashSchema, bytes: count }),
   lacking: z.object({ hash: hashSchema }),
+  /** Who belongs to the pool, signed by the pool's key (SPKI). The number repeats what the body says. */
+  roster: z.object({ number: count.min(1), pool_key: bytes, body: bytes, signature: bytes }),
 
   // client -> home
   /** With `follow`, states and output are reported too; the outcome always is. */

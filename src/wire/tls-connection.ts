@@ -21,6 +21,8 @@ import { Link, type Connection } from './connection.ts';
 import { wireCounters } from './counters.ts';
 import { encode } from './framing.ts';
 import { keyIdOf, type LinkIdentity } from './key-id.ts';
+import { HOW_TO_JOIN, type LinkMembership } from './membership.ts';
+import type { Problem } from './messages.ts';
 import { addressOf, TlsTransport } from './tls-transport.ts';
 
 /** Links between members of a pool. Joining a pool will have a name of its own on the same port. */
@@ -36,8 +38,8 @@ export interface ListenOptions {
   /** 0 takes a free one. */
   port: number;
   identity: LinkIdentity;
-  /** Whether the holder of this key may have a link. */
-  trust: (keyId: string) => boolean;
+  /** Who may have a link, now and while it is up. */
+  members: LinkMembership;
   onConnection: (connection: Connection) => void;
   /** Somebody was turned away: who, and why in a few words. */
   onRefused?: (remote: string, why: string) => void;
@@ -56,9 +58,10 @@ export interface DialOptions {
   host: string;
   port: number;
   identity: LinkIdentity;
-  /** The key that must answer; without it, `trust` decides. */
+  /** The key that must answer; without it any member's will do. */
   expectKey?: string;
-  trust?: (keyId: string) => boolean;
+  /** Who must answer is one of these, and stays one while the link is up. Without them only `expectKey` counts. */
+  members?: LinkMembership;
   timeoutMs: number;
   /** The code of the error when nobody answers. */
   unreachable?: 'peer_unreachable' | 'tracker_unreachable';
@@ -191,14 +194,16 @@ class Door implements Listener {
       socket.destroy();
       return;
     }
-    if (!this.#options.trust(proof.keyId)) {
-      this.#refused(socket, `unknown key ${proof.keyId.slice(0, 12)}…`);
-      sendAway(socket);
+    const { members } = this.#options;
+    const problem = members.problemOf(proof.keyId);
+    if (problem !== undefined) {
+      this.#refused(socket, `${problem.code === 'revoked' ? 'revoked' : 'unknown'} key ${proof.keyId.slice(0, 12)}…`);
+      sendAway(socket, problem);
       return;
     }
     const remote = addressOf(socket);
     const transport = new TlsTransport(socket, proof.keyId, () => this.#welcomed(remote));
-    this.#options.onConnection(new Link(transport).start());
+    this.#options.onConnection(new Link(transport, members).start());
   }
 
   #refused(socket: Socket, why: string): void {
@@ -207,15 +212,11 @@ class Door implements Listener {
   }
 }
 
-/** Tells somebody whose key is unknown just that, so that a person can read it, and ends. */
-function sendAway(socket: tls.TLSSocket): void {
-  const error = new PotluckError('not_a_member', 'the other side does not know this key', {
-    why: 'it belongs to another pool',
-    fix: 'use the POTLUCK_HOME of that pool, or join it',
-  });
+/** Tells somebody who is no member just that, so that a person can read it, and ends. */
+function sendAway(socket: tls.TLSSocket, problem: Problem): void {
   socket.on('error', () => socket.destroy());
   socket.resume();
-  socket.end(encode({ kind: 'bye', error: error.toProblem() }));
+  socket.end(encode({ kind: 'bye', error: problem }));
   setTimeout(() => socket.destroy(), REFUSAL_MS).unref();
 }
 
@@ -268,7 +269,7 @@ export function dial(options: DialOptions): Promise<Connection> {
         return;
       }
       clearTimeout(timer);
-      const link = new Link(new TlsTransport(socket, refusal.keyId)).start();
+      const link = new Link(new TlsTransport(socket, refusal.keyId), options.members).start();
       socket.off('error', onError);
       socket.off('close', onClose);
       resolve(link);
@@ -280,12 +281,12 @@ export function dial(options: DialOptions): Promise<Connection> {
 function refusalOf(socket: tls.TLSSocket, options: DialOptions): PotluckError | { keyId: string } {
   const proof = provenKey(socket);
   if ('why' in proof) return unreachable(options, new Error(`what answers there is no potluck: ${proof.why}`));
-  const { expectKey, trust } = options;
-  const trusted = expectKey === undefined ? trust?.(proof.keyId) === true : proof.keyId === expectKey;
+  const { expectKey, members } = options;
+  const trusted = (expectKey ?? proof.keyId) === proof.keyId && (members === undefined ? expectKey !== undefined : members.trusts(proof.keyId));
   if (trusted) return proof;
   return new PotluckError('not_a_member', `who answers at ${options.host}:${options.port} is not a member of this pool`, {
-    why: expectKey === undefined ? 'its key is unknown here' : `its key is ${short(proof.keyId)}, expected was ${short(expectKey)}`,
-    fix: 'check the address, and that both sides use the same POTLUCK_HOME',
+    why: expectKey === undefined || proof.keyId === expectKey ? 'its key is unknown here' : `its key is ${short(proof.keyId)}, expected was ${short(expectKey)}`,
+    fix: HOW_TO_JOIN,
   });
 }
 

@@ -7,6 +7,7 @@ import { keyIdOf, type LinkIdentity } from '../../src/wire/key-id.ts';
 import type { Connection } from '../../src/wire/connection.ts';
 import { connectInMemory } from '../../src/wire/memory-connection.ts';
 import { dial, listen } from '../../src/wire/tls-connection.ts';
+import { trusting } from '../helpers/members.ts';
 
 export interface Pair {
   near: Connection;
@@ -22,7 +23,7 @@ export function newIdentity(): LinkIdentity {
 export async function tlsPair(): Promise<Pair> {
   const identity = newIdentity();
   const arrived: Connection[] = [];
-  const listener = await listen({ host: '127.0.0.1', port: 0, identity, trust: (key) => key === identity.keyId, onConnection: (link) => arrived.push(link) });
+  const listener = await listen({ host: '127.0.0.1', port: 0, identity, members: trusting((key) => key === identity.keyId), onConnection: (link) => arrived.push(link) });
   const near = await dial({ host: '127.0.0.1', port: listener.port, identity, expectKey: identity.keyId, timeoutMs: 5_000 });
   const far = await until(() => arrived[0]);
   return {

@@ -11,6 +11,7 @@ import { dial, greet, type Message } from '../../src/wire/index.ts';
 import { TestPool } from './pool.ts';
 import { sleeping } from './programs.ts';
 import { until } from './until.ts';
+import { trusting } from '../helpers/members.ts';
 
 let pool: TestPool;
 let client: Pool;
@@ -45,7 +46,7 @@ describe('a program', () => {
 describe('values', () => {
   it('that are too large are refused by the home, too: with the limit, before they travel', async () => {
     const { identity } = await openHomeFolder(pool.folder);
-    const link = await dial({ host: '127.0.0.1', port: pool.peers[0]!.port, identity, trust: () => true, timeoutMs: 5_000 });
+    const link = await dial({ host: '127.0.0.1', port: pool.peers[0]!.port, identity, members: trusting(() => true), timeoutMs: 5_000 });
     await greet(link, { version, incarnation: 'test', as: 'client', name: 'test' });
     const wanted: string[] = [];
     link.serve(async (hash) => {

@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import { build } from 'esbuild';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { homeFolderPath, openHomeFolder, openPool, readPool } from '../../src/identity/home-folder.ts';
-import { ownKeyRoster } from '../../src/identity/roster.ts';
 import { keyIdOf } from '../../src/wire/key-id.ts';
 
 let parent: string;
@@ -101,15 +100,15 @@ describe('the pool', () => {
   it('is unknown before its tracker first started, then named by its key', async () => {
     await openHomeFolder(home);
     expect(await readPool(home)).toBeUndefined();
-    const made = await openPool(home, 'kitchen');
+    const { pool: made } = await openPool(home, 'kitchen');
     expect(made.name).toBe('kitchen');
-    expect(await openPool(home, 'other name')).toEqual(made);
+    expect((await openPool(home, 'other name')).pool).toEqual(made);
     expect(await readPool(home)).toEqual(made);
   });
 
   it('whose public file is damaged, or belongs to another key, is refused', async () => {
     await openHomeFolder(home);
-    const made = await openPool(home, 'kitchen');
+    const { pool: made } = await openPool(home, 'kitchen');
     await writeFile(join(home, 'pool.json'), '{"pool":');
     await expect(readPool(home)).rejects.toMatchObject({ code: 'key_damaged' });
     await writeFile(join(home, 'pool.json'), JSON.stringify({ ...made, pool: '0'.repeat(64) }));
@@ -124,7 +123,7 @@ describe('processes that start at once on an empty folder', () => {
       import { openHomeFolder, openPool } from './src/identity/home-folder.ts';
       process.stdin.once('data', async () => {
         const { path, identity } = await openHomeFolder(process.env.POTLUCK_HOME);
-        const { pool } = await openPool(path, 'p');
+        const { pool: { pool } } = await openPool(path, 'p');
         process.stdout.write(JSON.stringify([identity.keyId, pool]), () => process.exit());
       });
       process.stdout.write('ready ');
@@ -138,13 +137,5 @@ describe('processes that start at once on an empty folder', () => {
     const { identity } = await openHomeFolder(home);
     expect(ids[0]).toContain(identity.keyId);
     expect((await readdir(home)).toSorted()).toEqual(['member.key', 'pool.json', 'pool.key']);
-  });
-});
-
-describe('the roster of one folder', () => {
-  it('knows its own key and no other', () => {
-    const roster = ownKeyRoster('a'.repeat(64));
-    expect(roster.roleOf('a'.repeat(64))).toBe('admin');
-    expect(roster.roleOf('b'.repeat(64))).toBeUndefined();
   });
 });

@@ -11,6 +11,7 @@ import type { Message, MessageKind, MessageOf } from '../../src/wire/messages.ts
 import { listen, type Listener } from '../../src/wire/tls-connection.ts';
 import { openHomeFolder } from '../../src/identity/home-folder.ts';
 import { PotluckError } from '../../src/errors.ts';
+import { trusting } from '../helpers/members.ts';
 
 export class Counterpart {
   /** Everything received, over all links. */
@@ -45,7 +46,7 @@ export class Counterpart {
       host: '127.0.0.1',
       port,
       identity,
-      trust: (key) => key === identity.keyId,
+      members: trusting((key) => key === identity.keyId),
       onConnection: (connection) => {
         this.dials += 1;
         greet(connection, { version: '0.0.0', incarnation: this.incarnation, as: 'home', name: 'p1' }).then(

@@ -10,6 +10,7 @@ import type { Message } from '../../src/wire/messages.ts';
 import { dial, listen, MEMBER_PROTOCOL, type Listener, type ListenOptions } from '../../src/wire/tls-connection.ts';
 import { newIdentity, until } from '../contract/connection-ends.ts';
 import { examples } from './messages.ts';
+import { trusting } from '../helpers/members.ts';
 
 const identity = newIdentity();
 const stranger = newIdentity();
@@ -40,7 +41,7 @@ const open = (options: Partial<ListenOptions>): Promise<Listener> =>
     host: '127.0.0.1',
     port: 0,
     identity,
-    trust: (keyId) => keyId === identity.keyId,
+    members: trusting((keyId) => keyId === identity.keyId),
     onConnection: (link) => links.push(link),
     onRefused: (_, why) => refusals.push(why),
     ...options,
@@ -279,7 +280,7 @@ describe('dialling', () => {
   it('another key than the expected one is not a member', async () => {
     const options = { host: '127.0.0.1', port: listener.port, identity, timeoutMs: 5_000 };
     await expect(dial({ ...options, expectKey: stranger.keyId })).rejects.toMatchObject({ code: 'not_a_member' });
-    await expect(dial({ ...options, trust: () => false })).rejects.toMatchObject({ code: 'not_a_member' });
+    await expect(dial({ ...options, members: trusting(() => false) })).rejects.toMatchObject({ code: 'not_a_member' });
     await expect(dial(options)).rejects.toMatchObject({ code: 'not_a_member' });
   });
 
