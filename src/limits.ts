@@ -113,6 +113,8 @@ export const limits = {
   heldMax: 3_000,
   /** Entries of other lists in one message: peers take some 400 bytes each, attempts some 80. */
   listPartMax: 300,
+  /** Ids alone are short. */
+  idsPartMax: 1_000,
   /** Texts of an error as it travels; a program may raise anything. */
   problemMessageLengthMax: 8_192,
   problemTracebackLengthMax: 32_768,

@@ -83,7 +83,7 @@ export class ClientLink {
     if (this.#accepted.push(id) > 1) return;
     queueMicrotask(() => {
       const ids = this.#accepted.splice(0);
-      for (const part of inParts(ids, 1000)) this.send({ kind: 'accepted', ids: part });
+      for (const part of inParts(ids, limits.idsPartMax)) this.send({ kind: 'accepted', ids: part });
     });
   }
 

@@ -249,7 +249,7 @@ export class Decoder {
       const kind = checkedKind(reader.value(0), reader.value(0));
       const keys = checkedKeys(reader.value(0));
       const count = reader.value(0);
-      if (typeof count !== 'number' || count < 1 || count > ROWS_MAX) throw new MalformedFrame('rows without a count, or too many');
+      if (typeof count !== 'number' || !Number.isInteger(count) || count < 1 || count > ROWS_MAX) throw new MalformedFrame('rows without a count, or too many');
       if (kind === undefined) {
         wireCounters.unknownKinds += count;
         return;

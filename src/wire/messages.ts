@@ -7,7 +7,9 @@
  * Invariants
  * 1. Arguments and results are opaque bytes of JSON text here; nothing on the way parses them.
  * 2. A field added later is optional, so that peers one minor version apart understand each other.
- * 3. Times are milliseconds; `wall` in a name means the wall clock, which is only ever shown.
+ * 3. Every list says how long it may be: an error is made for each wrong entry, and a frame has room for a
+ *    quarter of a million.
+ * 4. Times are milliseconds; `wall` in a name means the wall clock, which is only ever shown.
  */
 import * as z from 'zod';
 import { limits } from '../limits.ts';
@@ -212,7 +214,7 @@ export const messageSchemas = {
   }),
 
   // home -> client
-  accepted: z.object({ ids: z.array(idSchema) }),
+  accepted: z.object({ ids: z.array(idSchema).max(limits.idsPartMax) }),
   refused: z.object({ id: idSchema, error: problemSchema }),
   task_state: z.object({
     id: idSchema,
@@ -244,7 +246,7 @@ export const messageSchemas = {
   /** The home may use this many slots of that runner, all in all. Fewer than before is a recall. */
   grant: z.object({ peer: peerNameSchema, incarnation: z.string(), slots: count, others: count, seq: count }),
   /** Peers that are new or changed. `all`: the list is complete, whoever is not on it is unknown. */
-  peers: z.object({ all: z.boolean(), peers: z.array(peerInfoSchema) }),
+  peers: z.object({ all: z.boolean(), peers: z.array(peerInfoSchema).max(limits.listPartMax) }),
   welcome: z.object({ pool: z.string(), tracker: z.string() }),
 
   // home -> runner
@@ -263,10 +265,10 @@ export const messageSchemas = {
     submitter: z.string().max(64),
   }),
   kill: attemptRefSchema.extend({ why: z.enum(['cancelled', 'timed_out', 'stale', 'refused']) }),
-  stored: z.object({ attempts: z.array(attemptRefSchema) }),
+  stored: z.object({ attempts: z.array(attemptRefSchema).max(limits.listPartMax) }),
 
   // runner -> home
-  started: z.object({ attempts: z.array(attemptRefSchema) }),
+  started: z.object({ attempts: z.array(attemptRefSchema).max(limits.listPartMax) }),
   turned_away: attemptRefSchema.extend({ reason: z.enum(refusals), detail: text.optional() }),
   /** On a new link everything that the runner keeps comes again, under the same `offset`. */
   attempt_output: attemptRefSchema.extend({ stream: z.enum(['stdout', 'stderr']), offset: count.optional(), data: bytes }),
