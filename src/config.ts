@@ -47,6 +47,12 @@ export interface PeerOptions {
   python: string | null;
   /** Path of the interpreter; null: the one that runs this process. */
   node: string | null;
+  /** Whose tasks its owner lets it take. */
+  accept: 'none' | 'own' | 'members';
+  /** Other members' tasks are taken at any level, not only in the box. */
+  trustMembers: boolean;
+  /** The highest level for tasks of its own user; null: as high as the machine reaches. */
+  isolation: number | null;
   drainSeconds: number;
   json: boolean;
   quiet: boolean;
@@ -94,6 +100,11 @@ const peerName: Kind<string> = {
   read: (value) => (typeof value === 'string' && value.length <= limits.nameLengthMax && /^[A-Za-z0-9][A-Za-z0-9._-]*$/.test(value) ? value : undefined),
 };
 
+const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
+  is: values.join(' or '),
+  read: (value) => values.find((known) => known === value),
+});
+
 /** Up to 65 535, as TCP has it; 0 lets the system choose. */
 const port = integer(0, 65_535);
 
@@ -114,6 +125,9 @@ export const settings = {
   slots: setting(integer(0, limits.slotsMax), null, 'how many tasks a peer runs at a time; by default one per core'),
   python: setting(text, null, 'the Python to run tasks with; by default python3 on PATH'),
   node: setting(text, null, 'the Node to run tasks with; by default the one that runs potluck'),
+  accept: setting(oneOf('none', 'own', 'members'), 'members', 'whose tasks a peer takes: nobody\'s, its own user\'s, or all members\''),
+  trust_members: setting(yesNo, false, 'whether a peer takes other members\' tasks outside the box, too'),
+  isolation: setting(integer(0, 2), null, 'the highest level of isolation for tasks of the peer\'s own user; by default what the machine reaches'),
   drain_seconds: setting(seconds, 30, 'how long a stopping peer waits for what it runs'),
 } as const;
 

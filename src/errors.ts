@@ -76,6 +76,8 @@ export const catalogue = {
   history_unavailable: entry('operator', exit.refused, true, 'The index of history does not answer; the record itself is whole.'),
   draining: entry('operator', exit.refused, true, 'The peer is shutting down and accepts nothing new.'),
 
+  not_allowed: entry('user', exit.refused, false, 'The role of this key in the pool, or a rule that protects the pool, does not allow it.'),
+
   // a process that cannot start
   store_in_use: entry('operator', exit.refused, false, 'Another process works on the same store.'),
   store_damaged: entry('operator', exit.refused, false, 'The journal is damaged in its middle; nothing of it is served.'),

@@ -100,6 +100,8 @@ export const limits = {
   /** Measured CPU load is averaged over about this time. */
   cpuWindowMs: 1_000,
   heartbeatMs: 1_000,
+  /** A peer that has not heard from its tracker for this long cannot know who was revoked: it takes no foreign work. */
+  rosterConfirmMs: 24 * 3_600_000,
 
   // --- the pool's members ------------------------------------------------------------------
   /** A roster travels in one frame; a row takes up to 215 bytes. */

@@ -119,11 +119,11 @@ describe('deciders', () => {
     expect(deciders.map((path) => path.split('/').at(-1))).toEqual(expect.arrayContaining(['home-state.ts', 'tracker-state.ts', 'runner-state.ts']));
   });
 
-  it('import only each other, their events and records, the messages, the limits and lib', () => {
+  it('import only each other, their events and records, the messages, the limits, lib, and who is trusted with what', () => {
     const own = /-(?:state|events)\.ts$|\/records\.ts$/;
     const wrong = deciders.flatMap((path) =>
       importsOf(path)
-        .filter(({ to }) => !(to.startsWith('src/lib/') || to === 'src/limits.ts' || to === 'src/wire/messages.ts' || (roomOf(to) === roomOf(path) && own.test(to))))
+        .filter(({ to, typeOnly }) => !(to.startsWith('src/lib/') || to === 'src/identity/acceptance.ts' || (typeOnly && to === 'src/identity/roster.ts') || to === 'src/limits.ts' || to === 'src/wire/messages.ts' || (roomOf(to) === roomOf(path) && own.test(to))))
         .map(({ to }) => `${path} imports ${to}`),
     );
     expect(wrong).toEqual([]);

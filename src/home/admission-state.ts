@@ -2,7 +2,7 @@
 import { limits } from '../limits.ts';
 import type { Problem } from '../wire/messages.ts';
 import type { Submission } from './home-events.ts';
-import { misfit, type Runner } from './placement-state.ts';
+import { lack, needOf, type Runner } from './placement-state.ts';
 
 /** What the answer depends on. */
 export interface HomeView {
@@ -30,17 +30,17 @@ export function refusalOf(submission: Submission, home: HomeView): Problem | und
 
 /** Why no peer could ever run it, as far as that is known. */
 function neverOf({ language, options }: Submission, home: HomeView): Problem | undefined {
-  const need = options.memoryMb === undefined ? { language } : { language, memoryMb: options.memoryMb };
+  const need = needOf(language, options, false);
   const own = home.runners.get(home.self)?.info;
   if (options.confidential === true) {
-    const why = own === undefined ? undefined : misfit(own, need);
+    const why = own === undefined ? undefined : lack(own, need);
     return why === undefined ? undefined : impossible(`a confidential task runs only on ${home.self}, which has ${why}`);
   }
   if (!home.isListed) return undefined;
   const reasons = new Set<string>();
   for (const { info } of home.runners.values()) {
     if (info === undefined || info.state === 'lost' || info.state === 'revoked') continue;
-    const why = misfit(info, need);
+    const why = lack(info, need);
     if (why === undefined) return undefined;
     reasons.add(`${info.peer} has ${why}`);
   }

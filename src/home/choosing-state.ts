@@ -8,17 +8,17 @@ import { limits } from '../limits.ts';
 import { aheadPerSlot, type Choice, chooseAhead, chooseByLoad, chooseFromMemory, isUp, type Line, misfit, type Runner } from './placement-state.ts';
 import { Profile } from './profile-state.ts';
 import type { Runners } from './runners-state.ts';
-import type { Task } from './task-state.ts';
+import type { Self, Task } from './task-state.ts';
 
 const profilesMax = 10_000;
 
 export class Chooser {
-  readonly #self: string;
+  readonly #self: Self;
   readonly #runners: Runners;
   readonly #prng: Prng;
   readonly #profiles = new Map<string, Profile>();
 
-  constructor(self: string, runners: Runners, prng: Prng) {
+  constructor(self: Self, runners: Runners, prng: Prng) {
     this.#self = self;
     this.#runners = runners;
     this.#prng = prng;
@@ -37,9 +37,9 @@ export class Chooser {
 
   /** Linked runners that could run what waits in this line, were they free. */
   fitting(line: Line, nowMs: number): Runner[] {
-    const own = line.confidential ? this.#runners.find(this.#self) : undefined;
+    const own = line.confidential ? this.#runners.find(this.#self.peer) : undefined;
     const all = line.confidential ? (own === undefined ? [] : [own]) : [...this.#runners.map.values()];
-    const fitting = all.filter((runner) => isUp(runner) && misfit(runner.info!, line.need) === undefined);
+    const fitting = all.filter((runner) => isUp(runner) && misfit(runner.info!, line.need, this.#self.key) === undefined);
     const others = line.avoid === null ? fitting : fitting.filter((runner) => runner.peer !== line.avoid);
     const wanted = others.length > 0 ? others : fitting;
     // Of grants, which are what else opens a link, there are none in either case.
@@ -71,7 +71,7 @@ export class Chooser {
     const counts: Record<string, number> = {};
     if (fitting > free) counts['no slot free for this home'] = fitting - free;
     for (const { info } of this.#runners.map.values()) {
-      const why = info === undefined || info.state !== 'up' ? undefined : misfit(info, line.need);
+      const why = info === undefined || info.state !== 'up' ? undefined : misfit(info, line.need, this.#self.key);
       if (why !== undefined) counts[why] = (counts[why] ?? 0) + 1;
     }
     return Object.keys(counts).length === 0 ? undefined : counts;

@@ -37,6 +37,8 @@ type HomeDecision = Decision<HomeSend, HomeRecord, HomeAfter>;
 export interface HomeOptions {
   /** Name of the peer that this home is part of. */
   self: string;
+  /** The key that this home proves on its links. */
+  key: string;
   seed: readonly [number, number, number, number];
 }
 
@@ -48,10 +50,11 @@ const hopeless = new Set(['syntax_error', 'function_missing', 'bad_arguments']);
 
 export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeAfter> {
   readonly self: string;
+  readonly key: string;
   staleResults = 0;
   draining = false;
   readonly #prng: Prng;
-  readonly #ledger = new Ledger();
+  readonly #ledger: Ledger;
   readonly #table: Runners;
   readonly #chooser: Chooser;
   readonly #watchers = new Watchers();
@@ -64,9 +67,11 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   constructor(options: HomeOptions) {
     this.self = options.self;
+    this.key = options.key;
+    this.#ledger = new Ledger(options.key);
     this.#prng = new Prng(options.seed);
     this.#table = new Runners(options.self);
-    this.#chooser = new Chooser(options.self, this.#table, this.#prng);
+    this.#chooser = new Chooser({ peer: options.self, key: options.key }, this.#table, this.#prng);
   }
 
   /** Those that have not ended. */

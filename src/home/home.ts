@@ -26,6 +26,8 @@ import { peerRows } from './views.ts';
 
 export interface HomeOptions {
   peer: string;
+  /** The key that this process proves on its links. */
+  key: string;
   incarnation: string;
   version: string;
   machine: Machine;
@@ -89,7 +91,7 @@ export class Home {
 
   #newState(): HomeState {
     const seed = new Uint32Array(randomBytes(16).buffer.slice(0, 16));
-    return new HomeState({ self: this.#o.peer, seed: [seed[0]!, seed[1]!, seed[2]!, seed[3]!] });
+    return new HomeState({ self: this.#o.peer, key: this.#o.key, seed: [seed[0]!, seed[1]!, seed[2]!, seed[3]!] });
   }
 
   #begin(state: HomeState, atMs: number): void {

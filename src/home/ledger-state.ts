@@ -16,12 +16,16 @@ import { Waiting } from './waiting-state.ts';
 
 export class Ledger {
   readonly tasks = new Map<string, Task>();
-  readonly waiting = new Waiting();
+  readonly waiting: Waiting;
   readonly recent = new Recent();
   /** Times at which a task must be looked at: `--wait` is over, or a retry is due. */
   readonly alarms = new Heap<string>();
   /** The number of the last record. */
   seq = 0;
+
+  constructor(selfKey: string) {
+    this.waiting = new Waiting(selfKey);
+  }
 
   /** Returns the story when the record ended a task, or told one again. */
   apply(record: HomeRecord, seq: number): Story | undefined {

@@ -7,7 +7,8 @@
 import { Heap } from '../lib/heap.ts';
 import type { Prng } from '../lib/prng.ts';
 import { limits } from '../limits.ts';
-import type { Need, PeerInfo, Receipt } from '../wire/messages.ts';
+import { takes } from '../identity/acceptance.ts';
+import type { Need, PeerInfo, Receipt, TaskOptions } from '../wire/messages.ts';
 import type { Task } from './task-state.ts';
 
 /** A runner as this home sees it. */
@@ -71,8 +72,14 @@ export interface Line {
   waiting: number;
 }
 
+export const needOf = (language: Need['language'], { memoryMb }: TaskOptions, foreign: boolean): Need => ({
+  language,
+  ...(memoryMb === undefined ? {} : { memoryMb }),
+  ...(foreign ? { foreign } : {}),
+});
+
 export function lineKey(need: Need, confidential: boolean, avoid: string | null): string {
-  return `${need.language}|${need.memoryMb ?? ''}|${confidential ? 'own' : ''}|${avoid ?? ''}`;
+  return `${need.language}|${need.memoryMb ?? ''}|${need.foreign === true ? 'foreign' : ''}|${confidential ? 'own' : ''}|${avoid ?? ''}`;
 }
 
 /** The first task of the line that still waits in it. */
@@ -84,11 +91,23 @@ export function firstOf(line: Line): Task | undefined {
   return undefined;
 }
 
-/** Why this peer could not run such a task even when idle; undefined when it could. */
-export function misfit(info: PeerInfo, need: Need): string | undefined {
+/** Why this peer could not run such a task even when idle ("it has …"), as long as it is the peer that it is; undefined when it could. */
+export function lack(info: PeerInfo, need: Need): string | undefined {
   if (info.languages[need.language] === undefined) return `no ${need.language}`;
   if (need.memoryMb !== undefined && need.memoryMb > info.memoryMb) return `less than ${need.memoryMb} MB of memory`;
   return info.slots === 0 ? 'no slots' : undefined;
+}
+
+/** The same, or why it does not take such a task of the home with that key, which may be another tomorrow. */
+export function misfit(info: PeerInfo, need: Need, homeKey: string): string | undefined {
+  return lack(info, need) ?? (takes(info, homeKey, need.foreign === true) ? undefined : unwilling(info));
+}
+
+function unwilling({ accepts, withheld, isolation }: PeerInfo): string {
+  if (accepts === 'none') return 'no leave to run tasks (--accept none)';
+  if (withheld === 'isolation') return `no box for other members' tasks (isolation ${isolation})`;
+  if (withheld === 'unconfirmed') return 'no word of the tracker for a day, so no leave for other members\' tasks';
+  return 'no leave for other members\' tasks (--accept own)';
 }
 
 export const isUp = (runner: Runner): boolean => runner.info?.state === 'up';

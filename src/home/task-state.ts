@@ -18,6 +18,12 @@ import { StreamEnds } from '../lib/stream-ends.ts';
 import type { AttemptRef, MessageOf, OutcomeState, Problem, Receipt, Value } from '../wire/messages.ts';
 import type { AttemptStory, RecordOf, Story } from './records.ts';
 
+/** The peer that this home is part of: its name, and the key that it proves to runners. */
+export interface Self {
+  readonly peer: string;
+  readonly key: string;
+}
+
 export interface Task {
   readonly id: string;
   readonly accepted: RecordOf<'accepted'>;

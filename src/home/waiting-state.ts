@@ -5,8 +5,8 @@
  * waiting for the time of a retry. Entries of heaps that no longer fit this are skipped when they surface.
  */
 import { Heap } from '../lib/heap.ts';
-import type { MessageOf, Need } from '../wire/messages.ts';
-import { firstOf, type Line, lineKey } from './placement-state.ts';
+import type { MessageOf } from '../wire/messages.ts';
+import { firstOf, type Line, lineKey, needOf } from './placement-state.ts';
 import type { Task } from './task-state.ts';
 
 const sizeOf = (task: Task): number => {
@@ -18,9 +18,15 @@ const sizeOf = (task: Task): number => {
 const isBefore = (a: Task, b: Task): boolean => a.order < b.order || (a.order === b.order && a.seq < b.seq);
 
 export class Waiting {
+  readonly #selfKey: string;
   readonly #lines = new Map<string, Line>();
   #count = 0;
   #bytes = 0;
+
+  /** @param selfKey the home's own key: what others submitted is foreign to every runner */
+  constructor(selfKey: string) {
+    this.#selfKey = selfKey;
+  }
 
   /** Tasks in lines. */
   get count(): number {
@@ -38,8 +44,8 @@ export class Waiting {
 
   /** Among those of the same order, whoever was accepted first is first, also when it comes back. */
   add(task: Task): Line {
-    const { language, options } = task.accepted;
-    const need: Need = options.memoryMb === undefined ? { language } : { language, memoryMb: options.memoryMb };
+    const { language, options, submitter } = task.accepted;
+    const need = needOf(language, options, submitter !== this.#selfKey);
     const confidential = options.confidential ?? false;
     const key = lineKey(need, confidential, task.avoid);
     let line = this.#lines.get(key);

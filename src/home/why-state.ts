@@ -4,6 +4,7 @@ import { retryPauseMs, type Task } from './task-state.ts';
 
 interface View {
   self: string;
+  key: string;
   draining: boolean;
   trackerUp: boolean;
   runners: ReadonlyMap<string, Runner>;
@@ -21,8 +22,8 @@ export function whyWaiting(task: Task, line: Line | undefined, view: View): stri
   const up = all.filter((runner) => isUp(runner) && (!line.confidential || runner.peer === view.self));
   if (up.length === 0 && view.draining) return `${view.self} is being stopped; the task goes on when it is started again`;
   if (up.length === 0) return view.trackerUp ? 'no peer of the pool is up' : 'the tracker is away and no peer is known to be up';
-  const reasons = up.map((runner) => misfit(runner.info!, line.need)).filter((why) => why !== undefined);
-  const fitting = up.filter((runner) => misfit(runner.info!, line.need) === undefined);
+  const reasons = up.map((runner) => misfit(runner.info!, line.need, view.key)).filter((why) => why !== undefined);
+  const fitting = up.filter((runner) => misfit(runner.info!, line.need, view.key) === undefined);
   const who = line.confidential ? 'this peer, the only one for a confidential task,' : plural(up.length, 'peer');
   if (fitting.length === 0) return `${who} ${up.length === 1 ? 'has' : 'have'} ${[...new Set(reasons)].join(' or ')}`;
   const slots = fitting.reduce((sum, runner) => sum + (runner.info?.slots ?? 0), 0);

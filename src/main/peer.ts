@@ -26,6 +26,7 @@ import { aheadMax } from '../sandbox/worker.ts';
 import { Workers } from '../sandbox/workers.ts';
 import { version } from '../version.ts';
 import { type Connection, connectInMemory, type Language, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
+import { acceptanceFor, whyOnlyOwn } from './acceptance.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
 import { hostLabel, reachableHosts, thisMachine } from './machine.ts';
@@ -58,6 +59,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
 
   const interpreters = await findInterpreters(options, say);
   const level = await probeLevel();
+  const acceptance = acceptanceFor(options, path, identity.keyId, level, roster.confirmedMsAgo());
   const incarnation = randomBytes(8).toString('hex');
   const machine = thisMachine();
   const slots = options.slots ?? usableCores();
@@ -93,6 +95,8 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     clock: new TickClock(limits.tickMsMax),
     aheadInPipe: (language) => aheadMax(language) - 1,
     workers,
+    acceptance,
+    roster,
     broken,
   });
   onWorkerEvent.tell = (event) => runner.onWorkerEvent(event);
@@ -105,13 +109,17 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     members: roster,
     trackerKey: () => roster.trackerKey,
     onConfirmed: () => roster.confirm(),
-    hello: () => ({ version, incarnation, as: 'peer', name, self }),
-    load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining }),
+    hello: () => ({ version, incarnation, as: 'peer', name, self: { ...self, ...runner.state.acceptance.standingOnceLinked() } }),
+    load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining, ...runner.standing() }),
     onUp: () => {
       say(`joined the pool of the tracker at ${options.trackerHost}:${options.trackerPort}`);
+      runner.trackerUp();
       home.trackerUp();
     },
-    onAway: () => home.trackerAway(),
+    onAway: () => {
+      runner.trackerAway();
+      home.trackerAway();
+    },
     onMessage: (message) => home.fromTracker(message),
     onWelcome: (message) => (pool = message.pool),
     log: say,
@@ -119,6 +127,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   const startedAt = performance.now();
   const home = new Home({
     peer: name,
+    key: identity.keyId,
     incarnation,
     version,
     machine,
@@ -131,7 +140,14 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     broken,
   });
 
-  const own: PeerInfo = { ...self, key: identity.keyId, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
+  let saidOnlyOwn = '';
+  /** Once, and again when it is another reason. */
+  const sayOnlyOwn = () => {
+    const why = whyOnlyOwn(runner.state.acceptance.standingOnceLinked(), level);
+    if (why !== undefined && why.problem !== saidOnlyOwn) say(`${why.problem}; to change that: ${why.fix}`);
+    saidOnlyOwn = why?.problem ?? '';
+  };
+  const own: PeerInfo = { ...self, ...runner.standing(), key: identity.keyId, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
   const undo: (() => unknown)[] = [() => listener.close(), () => page?.close()];
   try {
     home.store.lock();
@@ -144,7 +160,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     for (const step of undo.toReversed()) await step();
     throw error;
   }
-  if (interpreters.some(({ language }) => language === 'python')) runner.warm('python', identity.keyId);
+  if (interpreters.some(({ language }) => language === 'python')) runner.warm('python');
   incoming.take = (connection) =>
     whenGreeted(connection, (hello) => {
       if (hello.as === 'client') home.accept(connection);
@@ -155,6 +171,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   tracker.start();
   page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
   announce(options, name, listener, page, slots, say);
+  sayOnlyOwn();
 
   await untilTold();
   say(`${name}: stopping; running tasks have ${options.drainSeconds} s to end (again to stop at once)`);

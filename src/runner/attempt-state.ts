@@ -4,6 +4,8 @@ import type { AttemptOutput } from './output-state.ts';
 
 export interface Attempt {
   readonly home: string;
+  /** The key that its home proved. */
+  readonly homeKey: string;
   readonly message: MessageOf<'attempt'>;
   readonly ahead: boolean;
   /** content: fetching. waiting: for a slot or a worker. fed: behind another in a worker's pipe. ending: being killed. */
@@ -20,8 +22,9 @@ export interface Attempt {
   output: AttemptOutput | undefined;
 }
 
-export const newAttempt = (home: string, message: MessageOf<'attempt'>, isReady: boolean, nowMs: number): Attempt => ({
+export const newAttempt = (home: string, homeKey: string, message: MessageOf<'attempt'>, isReady: boolean, nowMs: number): Attempt => ({
   home,
+  homeKey,
   message,
   ahead: message.ahead === true,
   state: isReady ? 'waiting' : 'content',

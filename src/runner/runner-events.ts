@@ -1,4 +1,5 @@
 /** What a runner is told (past tense) and what it orders (imperative). See runner-state.ts. */
+import type { Origin } from './acceptance-state.ts';
 import type { AttemptRef, Language, Message, MessageOf, Problem, Value } from '../wire/messages.ts';
 
 export type RunnerEvent =
@@ -9,7 +10,7 @@ export type RunnerEvent =
   | { type: 'home_full'; home: string }
   | { type: 'home_drained'; home: string }
   /** `ready`: its program and its arguments are all here. */
-  | { type: 'attempt_offered'; home: string; attempt: MessageOf<'attempt'>; ready: boolean }
+  | { type: 'attempt_offered'; home: string; origin: Origin; attempt: MessageOf<'attempt'>; ready: boolean }
   | { type: 'content_arrived'; key: string }
   | { type: 'content_failed'; key: string; why: string }
   | { type: 'kill_told'; home: string; ref: AttemptRef; why: MessageOf<'kill'>['why'] }
@@ -23,14 +24,20 @@ export type RunnerEvent =
   /** The answer to `take_back`: these jobs never started and never will. */
   | { type: 'taken_back'; worker: string; jobs: number[] }
   | { type: 'load_measured'; cpuLoad: number }
-  | { type: 'warmed'; language: Language; submitter: string }
+  /** A worker for the runner's own user is wanted before the first task. */
+  | { type: 'warmed'; language: Language }
+  /** The link to the tracker, over which every newer roster comes. */
+  | { type: 'tracker_linked' }
+  | { type: 'tracker_unlinked' }
+  /** Probes have shown another level. */
+  | { type: 'level_proved'; level: number }
   | { type: 'draining' }
   /** The process ends soon: what still runs is given back. */
   | { type: 'stopping' };
 
 export type RunnerSend =
   | { to: 'home'; home: string; message: Message }
-  | { to: 'spawn'; worker: string; language: Language; submitter: string; memoryMb: number | null }
+  | { to: 'spawn'; worker: string; language: Language; homeKey: string; submitter: string; foreign: boolean; memoryMb: number | null }
   | { to: 'feed'; worker: string; jobs: { job: number; attempt: MessageOf<'attempt'> }[] }
   | { to: 'take_back'; worker: string }
   | { to: 'kill'; worker: string }

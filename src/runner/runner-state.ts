@@ -8,18 +8,20 @@
  * 1. At most `slots` attempts run at a time; one that is being killed occupies its slot until its worker is gone.
  * 2. Every attempt that was taken is answered once: ended (kept until stored) or turned away unstarted.
  * 3. What was sent ahead runs only in slots that nobody else was promised, and goes back when it has to wait.
- * 4. A job is in at most one worker; `take_back` is the only way back out of it.
+ * 4. Whose attempts it takes is decided here by keys that were proven, whatever a grant or a home says.
+ * 5. A job is in at most one worker; `take_back` is the only way back out of it.
  */
 import type { Now } from '../lib/clock.ts';
 import type { Decider, Decision } from '../lib/driver.ts';
 import { inParts } from '../lib/parts.ts';
 import { limits } from '../limits.ts';
 import type { AttemptRef, Language, MessageOf, Problem, Refusal, Value } from '../wire/messages.ts';
+import { Acceptance, type AcceptanceOptions, type Denial, type Origin } from './acceptance-state.ts';
 import { type Attempt, newAttempt, refOf } from './attempt-state.ts';
 import { Homes } from './homes-state.ts';
 import { AttemptOutput } from './output-state.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
-import { suits, type Worker, WorkerTable } from './workers-state.ts';
+import { type Served, suits, type Worker, WorkerTable } from './workers-state.ts';
 
 export interface RunnerOptions {
   peer: string;
@@ -28,6 +30,7 @@ export interface RunnerOptions {
   memoryMb: number;
   /** How many jobs a worker of that language can hold beyond the one that runs. */
   aheadInPipe: (language: Language) => number;
+  acceptance: AcceptanceOptions;
 }
 
 export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, never> {
@@ -35,6 +38,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   cpuLoad = 0;
   draining = false;
   readonly attempts = new Map<string, Attempt>();
+  readonly acceptance: Acceptance;
   readonly #o: RunnerOptions;
   readonly #homes = new Homes();
   readonly #workers = new WorkerTable();
@@ -51,6 +55,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   constructor(options: RunnerOptions) {
     this.#o = options;
     this.slots = options.slots;
+    this.acceptance = new Acceptance(options.acceptance);
   }
 
   decide(event: RunnerEvent, now: Now): Decision<RunnerSend, never, never> {
@@ -96,7 +101,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       case 'home_drained':
         return this.#homes.setFull(event.home, false);
       case 'attempt_offered':
-        return this.#offered(event.home, event.attempt, event.ready);
+        return this.#offered(event);
       case 'content_arrived':
         return this.#contentArrived(event.key);
       case 'content_failed':
@@ -122,8 +127,14 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
         this.cpuLoad = event.cpuLoad;
         return;
       case 'warmed':
-        this.#prepare(event.language, event.submitter, null, false);
+        this.#prepare(event.language, { homeKey: this.#o.acceptance.key, submitter: this.#o.acceptance.key }, null, false);
         return;
+      case 'tracker_linked':
+        return this.acceptance.trackerLinked(true, this.#now.ms);
+      case 'tracker_unlinked':
+        return this.acceptance.trackerLinked(false, this.#now.ms);
+      case 'level_proved':
+        return this.acceptance.levelProved(event.level);
       case 'draining':
         this.draining = true;
         return;
@@ -134,18 +145,25 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
 
   // --- homes -------------------------------------------------------------------------------
 
-  #offered(home: string, message: MessageOf<'attempt'>, ready: boolean): void {
+  #offered({ home, origin, attempt: message, ready }: Extract<RunnerEvent, { type: 'attempt_offered' }>): void {
     if (this.attempts.has(message.key) || this.#homes.has(message.key)) return;
-    const refusal = this.#refusal(message);
-    if (refusal !== undefined) {
-      this.#turnAway(home, message, refusal);
+    const denial = this.#denial(origin, message);
+    if (denial !== undefined) {
+      this.#turnAway(home, message, denial.reason, denial.detail);
       return;
     }
-    const attempt = newAttempt(home, message, ready, this.#now.ms);
+    const attempt = newAttempt(home, origin.homeKey, message, ready, this.#now.ms);
     this.attempts.set(message.key, attempt);
     if (!attempt.ahead) this.#promised += 1;
     if (ready) this.#queue(attempt);
     else this.#out.send.push({ to: 'content', home, attempt: message });
+  }
+
+  #denial(origin: Origin, message: MessageOf<'attempt'>): { reason: Refusal; detail?: string } | undefined {
+    const denial: Denial | undefined = this.acceptance.denialOf(origin, this.#now.ms);
+    if (denial !== undefined) return denial;
+    const reason = this.#refusal(message);
+    return reason === undefined ? undefined : { reason };
   }
 
   #refusal(message: MessageOf<'attempt'>): Refusal | undefined {
@@ -205,26 +223,26 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   }
 
   #start(attempt: Attempt): void {
-    const { message } = attempt;
-    const worker = this.#workers.free(message, 'idle') ?? this.#workers.free(message, 'starting') ?? this.#spawn(message);
+    const worker = this.#workers.free(attempt, 'idle') ?? this.#workers.free(attempt, 'starting') ?? this.#spawn(attempt);
     this.#running += 1;
     attempt.state = 'running';
     attempt.startedAt = this.#now.ms;
     this.#feed(worker, [attempt]);
   }
 
-  #spawn(message: MessageOf<'attempt'>): Worker {
+  #spawn({ homeKey, message }: Attempt): Worker {
     if (this.#workers.size >= this.slots + limits.workersIdleMax) {
       const oldest = this.#workers.oldestIdle();
       if (oldest !== undefined) this.#retire(oldest);
     }
-    return this.#prepare(message.language, message.submitter, message.memoryMb ?? null, message.fresh ?? false);
+    return this.#prepare(message.language, { homeKey, submitter: message.submitter }, message.memoryMb ?? null, message.fresh ?? false);
   }
 
   /** Starts a worker; also used to have one warm before the first task. */
-  #prepare(language: Language, submitter: string, memoryMb: number | null, fresh: boolean): Worker {
-    const worker = this.#workers.make(language, submitter, memoryMb, fresh, this.#now.ms);
-    this.#out.send.push({ to: 'spawn', worker: worker.id, language, submitter, memoryMb });
+  #prepare(language: Language, served: Served, memoryMb: number | null, fresh: boolean): Worker {
+    const worker = this.#workers.make(language, served, memoryMb, fresh, this.#now.ms);
+    const { homeKey, submitter } = served;
+    this.#out.send.push({ to: 'spawn', worker: worker.id, language, homeKey, submitter, foreign: this.acceptance.isForeign(served), memoryMb });
     return worker;
   }
 
@@ -249,7 +267,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       // Refilled by halves, so that jobs travel in batches.
       if (room <= 0 || (worker.jobs.length > 1 && room * 2 < limits.pipeTasksMax)) continue;
       const batch: Attempt[] = [];
-      while (batch.length < room && this.#ahead.length > 0 && suits(worker, this.#ahead[0]!.message)) {
+      while (batch.length < room && this.#ahead.length > 0 && suits(worker, this.#ahead[0]!)) {
         const attempt = this.#ahead.shift()!;
         attempt.state = 'fed';
         batch.push(attempt);

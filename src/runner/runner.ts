@@ -5,11 +5,14 @@
  * same peer (in memory).
  */
 import { causeText } from '../errors.ts';
+import type { Standing } from '../identity/acceptance.ts';
+import type { Roster } from '../identity/roster.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
 import type { Job, WorkerEvent, WorkerProcess, WorkerSpec } from '../sandbox/types.ts';
 import { type Connection, type Language, type Message, type MessageOf, peerNameSchema, type Problem } from '../wire/index.ts';
+import type { AcceptanceOptions, Origin } from './acceptance-state.ts';
 import { Contents } from './contents.ts';
 import { LoadMeter } from './load.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
@@ -35,6 +38,8 @@ export interface RunnerShellOptions {
   aheadInPipe: (language: Language) => number;
   /** Starts no process yet; `onEvent` of the sandbox is Runner.onWorkerEvent. */
   workers: WorkerHost;
+  acceptance: AcceptanceOptions;
+  roster: Roster;
   broken: (error: unknown) => void;
   meter?: LoadMeter;
 }
@@ -75,8 +80,21 @@ export class Runner {
   }
 
   /** One worker of the peer's own, warm before the first task needs it. */
-  warm(language: Language, submitter: string): void {
-    this.#driver.dispatch({ type: 'warmed', language, submitter });
+  warm(language: Language): void {
+    this.#driver.dispatch({ type: 'warmed', language });
+  }
+
+  trackerUp(): void {
+    this.#driver.dispatch({ type: 'tracker_linked' });
+  }
+
+  trackerAway(): void {
+    this.#driver.dispatch({ type: 'tracker_unlinked' });
+  }
+
+  /** What it takes now. */
+  standing(): Standing {
+    return this.state.acceptance.standing(this.#o.clock.now().ms);
   }
 
   /** Takes nothing new; resolves when nothing runs and results are stored. What runs longer than `waitMs` is killed and given back to its home. */
@@ -127,7 +145,7 @@ export class Runner {
   #heard(home: string, connection: Connection, message: Message): void {
     switch (message.kind) {
       case 'attempt':
-        this.#driver.dispatch({ type: 'attempt_offered', home, attempt: message, ready: this.#contents.inputsOf(message) !== undefined });
+        this.#driver.dispatch({ type: 'attempt_offered', home, origin: this.#originOf(connection, message), attempt: message, ready: this.#contents.inputsOf(message) !== undefined });
         return;
       case 'kill':
         this.#driver.dispatch({ type: 'kill_told', home, ref: message, why: message.why });
@@ -140,6 +158,12 @@ export class Runner {
       default:
         connection.close({ code: 'internal', message: `a home does not send "${message.kind}" to a runner` });
     }
+  }
+
+  /** The key is the link's, not what is said on it. */
+  #originOf({ peerKey: homeKey }: Connection, { submitter }: MessageOf<'attempt'>): Origin {
+    const { roster } = this.#o;
+    return { homeKey, homeRole: roster.roleOf(homeKey), submitter, submitterRole: roster.roleOf(submitter) };
   }
 
   #carryOut(effect: RunnerSend): void {

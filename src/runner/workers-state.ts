@@ -2,15 +2,22 @@
  * The workers of a runner, as its decider sees them.
  *
  * Invariants
- * 1. A worker serves one submitter, one language and one memory limit for its whole life.
+ * 1. A worker serves one submitter at the homes of one key, one language and one memory limit for its whole
+ *    life: what a home of another key says about the submitter opens no worker but its own.
  * 2. `jobs` are the attempts fed to it and not answered, in order; the first is running, the others wait in its pipe.
  */
-import type { Language, MessageOf } from '../wire/messages.ts';
+import type { Language } from '../wire/messages.ts';
+import type { Attempt } from './attempt-state.ts';
 
-export interface Worker {
+/** Whom a worker serves. */
+export interface Served {
+  readonly homeKey: string;
+  readonly submitter: string;
+}
+
+export interface Worker extends Served {
   readonly id: string;
   readonly language: Language;
-  readonly submitter: string;
   readonly memoryMb: number | null;
   /** Used for one attempt only. */
   readonly fresh: boolean;
@@ -37,9 +44,9 @@ export class WorkerTable {
     return this.#workers.size;
   }
 
-  make(language: Language, submitter: string, memoryMb: number | null, fresh: boolean, nowMs: number): Worker {
+  make(language: Language, { homeKey, submitter }: Served, memoryMb: number | null, fresh: boolean, nowMs: number): Worker {
     this.#made += 1;
-    const worker: Worker = { id: `w${this.#made}`, language, submitter, memoryMb, fresh, state: 'starting', pid: undefined, jobs: [], lastJob: 0, idleSince: nowMs };
+    const worker: Worker = { id: `w${this.#made}`, language, homeKey, submitter, memoryMb, fresh, state: 'starting', pid: undefined, jobs: [], lastJob: 0, idleSince: nowMs };
     this.#workers.set(worker.id, worker);
     return worker;
   }
@@ -49,7 +56,7 @@ export class WorkerTable {
   }
 
   /** A worker that may take this attempt at once, or, with `starting`, as soon as it is up. */
-  free(attempt: MessageOf<'attempt'>, state: 'idle' | 'starting'): Worker | undefined {
+  free(attempt: Attempt, state: 'idle' | 'starting'): Worker | undefined {
     for (const worker of this.#workers.values()) {
       if (worker.state === state && worker.jobs.length === 0 && suits(worker, attempt)) return worker;
     }
@@ -66,12 +73,13 @@ export class WorkerTable {
   }
 }
 
-export function suits(worker: Worker, attempt: MessageOf<'attempt'>): boolean {
+export function suits(worker: Worker, { homeKey, message }: Attempt): boolean {
   return (
     !worker.fresh &&
-    attempt.fresh !== true &&
-    worker.language === attempt.language &&
-    worker.submitter === attempt.submitter &&
-    worker.memoryMb === (attempt.memoryMb ?? null)
+    message.fresh !== true &&
+    worker.language === message.language &&
+    worker.homeKey === homeKey &&
+    worker.submitter === message.submitter &&
+    worker.memoryMb === (message.memoryMb ?? null)
   );
 }

@@ -73,7 +73,7 @@ export class Allotment {
       let least = open[0]!;
       for (const want of open) if (want.total < least.total || (want.total === least.total && want.home.servedAt < least.home.servedAt)) least = want;
       const [first] = least.unmet;
-      const runner = first === undefined ? undefined : this.#leastLoaded(first);
+      const runner = first === undefined ? undefined : this.#leastLoaded(first, least.home);
       if (first === undefined || runner === undefined) {
         least.unmet.shift();
         if (least.unmet.length === 0) open = open.filter((want) => want !== least);
@@ -85,7 +85,7 @@ export class Allotment {
       if ((first.count -= 1) <= 0) least.unmet.shift();
       if (least.unmet.length === 0) open = open.filter((want) => want !== least);
     }
-    return hungry.filter((home) => this.#unmet(home).some(({ need }) => [...this.#members.values()].some(({ info }) => fits(info, need))));
+    return hungry.filter((home) => this.#unmet(home).some(({ need }) => [...this.#members.values()].some(({ info }) => fits(info, need, home.info.key))));
   }
 
   /** What a home waits for beyond the idle slots that it holds. */
@@ -102,7 +102,7 @@ export class Allotment {
       let left = idle(allowance);
       for (const wanted of open) {
         if (left <= 0 || info === undefined) break;
-        if (!this.#suits(info, wanted)) continue;
+        if (!this.#suits(info, wanted, home)) continue;
         const served = Math.min(left, wanted.count);
         wanted.count -= served;
         left -= served;
@@ -113,16 +113,16 @@ export class Allotment {
   }
 
   /** Whether such tasks would be sent there: a runner to avoid only if it is the only one that fits. */
-  #suits(info: PeerInfo, { need, avoid }: Wanted): boolean {
-    if (!fits(info, need)) return false;
-    return info.peer !== avoid || ![...this.#members.values()].some((other) => other.info.peer !== avoid && fits(other.info, need));
+  #suits(info: PeerInfo, { need, avoid }: Wanted, { info: { key } }: Member): boolean {
+    if (!fits(info, need, key)) return false;
+    return info.peer !== avoid || ![...this.#members.values()].some((other) => other.info.peer !== avoid && fits(other.info, need, key));
   }
 
-  #leastLoaded(wanted: Wanted): Member | undefined {
+  #leastLoaded(wanted: Wanted, home: Member): Member | undefined {
     let best: Member | undefined;
     let bestKey: readonly [number, number] = [Infinity, Infinity];
     for (const member of this.#members.values()) {
-      if (!this.#suits(member.info, wanted) || this.#free(member) <= 0) continue;
+      if (!this.#suits(member.info, wanted, home) || this.#free(member) <= 0) continue;
       const key = this.#orderKey(member);
       if (key[0] < bestKey[0] || (key[0] === bestKey[0] && key[1] < bestKey[1])) {
         best = member;
@@ -147,7 +147,7 @@ export class Allotment {
     const atWork = home.waiting.length > 0 || [...home.allowed.values()].some(({ used }) => used > 0);
     let room = limits.offersOfOneMax - total(home);
     if (need === undefined || home.link === undefined || !atWork || room <= 0) return;
-    const fitting = [...this.#members.values()].filter((member) => fits(member.info, need));
+    const fitting = [...this.#members.values()].filter((member) => fits(member.info, need, home.info.key));
     const keys = fitting.map((member) => this.#keyForOthers(member, home));
     const best = Math.min(...keys);
     fitting.forEach((member, at) => {
@@ -224,7 +224,7 @@ export class Allotment {
     const allowance = home.allowed.get(peer);
     if (info === undefined || allowance === undefined) return 0;
     const taken = Math.min(count, allowance.slots);
-    if (taken <= 0 || !starving.some((other) => other !== home && other.waiting.some((wanted) => this.#suits(info, wanted)))) return 0;
+    if (taken <= 0 || !starving.some((other) => other !== home && other.waiting.some((wanted) => this.#suits(info, wanted, other)))) return 0;
     allowance.holding = Math.max(allowance.holding, allowance.slots);
     allowance.slots -= taken;
     this.#note(home, peer);

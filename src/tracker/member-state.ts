@@ -1,6 +1,7 @@
 /**
  * A member of the pool as its tracker knows it: a runner with slots, and a home that may use some of others'.
  */
+import { takes } from '../identity/acceptance.ts';
 import type { MessageOf, Need, PeerInfo } from '../wire/messages.ts';
 
 /** Tasks of equal needs that wait at a home. */
@@ -35,9 +36,9 @@ export interface Allowance {
   at: number;
 }
 
-/** Whether such a task could run there, were it free. */
-export const fits = (info: PeerInfo, need: Need): boolean =>
-  info.state === 'up' && info.slots > 0 && info.languages[need.language] !== undefined && (need.memoryMb ?? 0) <= info.memoryMb;
+/** Whether such a task of a home with that key could run there, were it free. */
+export const fits = (info: PeerInfo, need: Need, homeKey: string): boolean =>
+  info.state === 'up' && info.slots > 0 && info.languages[need.language] !== undefined && (need.memoryMb ?? 0) <= info.memoryMb && takes(info, homeKey, need.foreign === true);
 
 /** Slots a home may use now. */
 export const total = (home: Member): number => sum([...home.allowed.values()].map(({ slots }) => slots));

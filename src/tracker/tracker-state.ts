@@ -125,7 +125,8 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     if (member === undefined) return;
     const state = load.draining ? 'draining' : 'up';
     const before = member.info;
-    this.#change(member, { running: load.running, slots: load.slots, queued: load.queued, state });
+    const { accepts = before.accepts, withheld, isolation = before.isolation } = load;
+    this.#change(member, { running: load.running, slots: load.slots, queued: load.queued, state, accepts, withheld: load.accepts === undefined ? before.withheld : withheld, isolation });
     if (state !== before.state) this.#news(state === 'draining' ? 'draining' : 'back', member.info);
     // Peers that share a machine share its one figure.
     for (const other of this.members.values()) {
@@ -137,7 +138,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     const before = member.info;
     member.info = { ...before, ...change };
     const step = (info: PeerInfo) => Math.round(info.cpu_load * 20);
-    const told = ['running', 'slots', 'queued', 'state', 'granted'] as const;
+    const told = ['running', 'slots', 'queued', 'state', 'granted', 'accepts', 'withheld', 'isolation'] as const;
     if (told.every((field) => before[field] === member.info[field]) && step(before) === step(member.info)) return;
     member.dirty = true;
     this.#newsDue = true;

@@ -95,6 +95,15 @@ export type Machine = z.infer<typeof machineSchema>;
 export const peerStates = ['up', 'suspected', 'draining', 'lost', 'revoked'] as const;
 export type PeerState = (typeof peerStates)[number];
 
+/** Whose tasks a peer takes: nobody's, those of its own user (the key of its folder), those of all members. */
+export const acceptances = ['none', 'own', 'members'] as const;
+export type Accepts = (typeof acceptances)[number];
+const accepts = z.enum(acceptances).optional();
+/** Why a peer takes less than members' tasks: its owner said so, its isolation is too low, or its roster is old. */
+const withheld = z.enum(['owner', 'isolation', 'unconfirmed']).optional();
+export type Withheld = NonNullable<z.infer<typeof withheld>>;
+const isolation = z.number().int().min(0).max(2);
+
 /** What a peer says of itself when it registers. */
 export const peerSelfSchema = z.object({
   peer: peerNameSchema,
@@ -107,7 +116,10 @@ export const peerSelfSchema = z.object({
   /** Interpreters by language, with their version: `{ python: '3.11.7' }`. */
   languages: z.partialRecord(languageSchema, z.string().max(100)),
   memoryMb: count,
-  isolation: z.number().int().min(0).max(2),
+  isolation,
+  /** What it takes now; a peer that does not say takes its own user's tasks. */
+  accepts,
+  withheld,
   version: z.string().max(40),
 });
 export type PeerSelf = z.infer<typeof peerSelfSchema>;
@@ -127,7 +139,12 @@ export const peerInfoSchema = peerSelfSchema.extend({
 export type PeerInfo = z.infer<typeof peerInfoSchema>;
 
 /** What a waiting task needs of a runner. Tasks with the same needs wait in the same line. */
-export const needSchema = z.object({ language: languageSchema, memoryMb: count.optional() });
+export const needSchema = z.object({
+  language: languageSchema,
+  memoryMb: count.optional(),
+  /** Somebody else than the user of its home submitted it: foreign to every runner. */
+  foreign: z.boolean().optional(),
+});
 export type Need = z.infer<typeof needSchema>;
 
 const attemptKey = z.string().regex(/^[0-9a-f]{16}$/);
@@ -232,14 +249,24 @@ export const messageSchemas = {
   no_task: z.object({ id: idSchema, error: problemSchema }),
 
   // peer -> tracker
-  load: z.object({ cpu_load: z.number().min(0).max(1), running: count, slots: count, queued: count, draining: z.boolean() }),
+  /** `accepts` and what follows it: when they are others than when the peer registered. */
+  load: z.object({
+    cpu_load: z.number().min(0).max(1),
+    running: count.max(limits.slotsMax),
+    slots: count.max(limits.slotsMax),
+    queued: count,
+    draining: z.boolean(),
+    accepts,
+    withheld,
+    isolation: isolation.optional(),
+  }),
   /** Everything this home has waiting, by need, and the slots that it holds, used or idle. Replaces the last one. */
   demand: z.object({
     /** The last grant that this home has seen: what it holds does not yet say anything of later ones. */
     seen: count,
     /** `avoid`: the runner that had such tasks last; another goes first, if one fits. */
     waiting: z.array(z.object({ need: needSchema, count, avoid: peerNameSchema.optional() })).max(64),
-    held: z.array(z.object({ peer: peerNameSchema, slots: count, used: count })).max(limits.slotsMax),
+    held: z.array(z.object({ peer: peerNameSchema, slots: count.max(limits.slotsMax), used: count.max(limits.slotsMax) })).max(limits.slotsMax),
   }),
 
   // tracker -> peer
@@ -274,7 +301,7 @@ export const messageSchemas = {
   attempt_output: attemptRefSchema.extend({ stream: z.enum(['stdout', 'stderr']), offset: count.optional(), data: bytes }),
   attempt_ended: attemptEndSchema,
   /** `others`: of those running, attempts of other homes than the one that is told. */
-  runner_load: z.object({ running: count, others: count.optional(), slots: count, cpu_load: z.number().min(0).max(1), draining: z.boolean() }),
+  runner_load: z.object({ running: count.max(limits.slotsMax), others: count.max(limits.slotsMax).optional(), slots: count.max(limits.slotsMax), cpu_load: z.number().min(0).max(1), draining: z.boolean() }),
 } as const;
 
 export type MessageKind = keyof typeof messageSchemas;

@@ -13,7 +13,7 @@ export class TestHome {
   ms: number;
 
   constructor(options: { records?: readonly HomeRecord[]; ms?: number; seed?: number } = {}) {
-    this.state = new HomeState({ self: 'own', seed: [1, 2, 3, options.seed ?? 4] });
+    this.state = new HomeState({ self: 'own', key: 'k', seed: [1, 2, 3, options.seed ?? 4] });
     this.ms = options.ms ?? 1_000;
     for (const [at, record] of (options.records ?? []).entries()) this.state.replay(record, at + 1);
   }
@@ -94,7 +94,7 @@ const submission = (id: string, options: TaskOptions, more: Partial<Submission>)
   args: new Uint8Array([0x5b, 0x5d]),
   options,
   digest: 'd',
-  submitter: 's',
+  submitter: 'k',
   ...more,
 });
 

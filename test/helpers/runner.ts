@@ -1,5 +1,6 @@
 /** A runner's decider, told what homes and workers say. */
 import type { Decision } from '../../src/lib/driver.ts';
+import type { AcceptanceOptions, Origin } from '../../src/runner/acceptance-state.ts';
 import type { RunnerEvent, RunnerSend } from '../../src/runner/runner-events.ts';
 import { RunnerState } from '../../src/runner/runner-state.ts';
 import type { AttemptRef, MessageOf, Problem } from '../../src/wire/messages.ts';
@@ -16,8 +17,8 @@ export class TestRunner {
   readonly fed = new Map<string, { job: number; key: string }[]>();
   #pid = 100;
 
-  constructor(slots: number, more: { languages?: ('python' | 'javascript')[]; aheadInPipe?: number } = {}) {
-    this.state = new RunnerState({ peer: 'own', slots, languages: more.languages ?? ['python'], memoryMb: 1000, aheadInPipe: () => more.aheadInPipe ?? 16 });
+  constructor(slots: number, more: { languages?: ('python' | 'javascript')[]; aheadInPipe?: number; acceptance?: Partial<AcceptanceOptions> } = {}) {
+    this.state = new RunnerState({ peer: 'own', slots, languages: more.languages ?? ['python'], memoryMb: 1000, aheadInPipe: () => more.aheadInPipe ?? 16, acceptance: { key: 'k', accept: 'members', trustMembers: false, level: 2, confirmedAgoMs: 0, ...more.acceptance } });
     this.tell({ type: 'home_linked', home: 'h' });
   }
 
@@ -49,12 +50,14 @@ export class TestRunner {
     return all;
   }
 
-  offer(number: number, more: Partial<MessageOf<'attempt'>> = {}, home = 'h', ready = true): Decided {
+  offer(number: number, more: Partial<MessageOf<'attempt'>> = {}, home = 'h', ready = true, origin: Partial<Origin> = {}): Decided {
+    const { submitter = 'k' } = more;
     return this.tell({
       type: 'attempt_offered',
       home,
       ready,
-      attempt: { kind: 'attempt', ...ref(number), program: 'p', language: 'python', function: 'main', args: new Uint8Array(2), submitter: 's', ...more },
+      origin: { homeKey: 'k', homeRole: 'member', submitter, submitterRole: 'member', ...origin },
+      attempt: { kind: 'attempt', ...ref(number), program: 'p', language: 'python', function: 'main', args: new Uint8Array(2), submitter, ...more },
     });
   }
 

@@ -41,10 +41,10 @@ export class TestTracker {
   }
 
   /** Registers a peer over a new link. */
-  joins(peer: string, more: Partial<PeerSelf> = {}): Decision<TrackerSend, never, PoolNews> {
+  joins(peer: string, more: Partial<PeerSelf> = {}, key = 'k'): Decision<TrackerSend, never, PoolNews> {
     this.#links.set(peer, (this.#linkCount += 1));
     this.#seen.set(peer, 0);
-    return this.tell({ type: 'registered', link: this.#linkCount, key: 'k', self: self(peer, more) });
+    return this.tell({ type: 'registered', link: this.#linkCount, key, self: self(peer, more) });
   }
 
   leaves(peer: string): Decision<TrackerSend, never, PoolNews> {

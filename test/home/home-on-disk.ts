@@ -44,6 +44,7 @@ export class HomeOnDisk {
   constructor({ folder, indexWorker, ...store }: OnDisk) {
     this.home = new Home({
       peer: 'own',
+      key: 'k',
       incarnation: 'own-1',
       version: '0',
       machine: { boot: 'own', net: '' },

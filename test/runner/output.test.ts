@@ -14,7 +14,7 @@ const offered: MessageOf<'attempt'> = { kind: 'attempt', ...ref, program: '0'.re
 
 /** A runner with one attempt under way, and what a home that merges by offset has of it. */
 class Running {
-  readonly runner = new RunnerState({ peer: 'r', slots: 1, languages: ['python'], memoryMb: 1000, aheadInPipe: () => 1 });
+  readonly runner = new RunnerState({ peer: 'r', slots: 1, languages: ['python'], memoryMb: 1000, aheadInPipe: () => 1, acceptance: { key: 's', accept: 'members', trustMembers: false, level: 2, confirmedAgoMs: 0 } });
   ms = 1_000;
   merged = { stdout: new StreamEnds(ends), stderr: new StreamEnds(ends) };
   told: Message[] = [];
@@ -22,7 +22,7 @@ class Running {
   #worker = '';
 
   constructor({ ready = true } = {}) {
-    const sent = this.tell({ type: 'home_linked', home }, { type: 'attempt_offered', home, attempt: offered, ready: true });
+    const sent = this.tell({ type: 'home_linked', home }, { type: 'attempt_offered', home, origin: { homeKey: 's', homeRole: 'member', submitter: 's', submitterRole: 'member' }, attempt: offered, ready: true });
     const spawn = sent.find((effect) => effect.to === 'spawn');
     this.#worker = spawn?.worker ?? '';
     if (ready) this.tell({ type: 'worker_ready', worker: this.#worker, pid: 1 });

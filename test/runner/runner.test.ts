@@ -97,7 +97,7 @@ describe('workers', () => {
 
   it('that are warm before the first task are used for it', () => {
     const r = new TestRunner(1);
-    const [worker] = ordersIn(r.tell({ type: 'warmed', language: 'python', submitter: 's' }), 'spawn');
+    const [worker] = ordersIn(r.tell({ type: 'warmed', language: 'python' }), 'spawn');
     expect(ordersIn(r.offer(1), 'spawn')).toEqual([]);
     expect(r.workerOf(1)).toBe(worker);
   });

@@ -67,7 +67,7 @@ export class SimHome {
   #begin(): void {
     const { world, life, disk, own } = this.#o;
     const word = () => world.prng.uint32();
-    const state = new HomeState({ self: own.peer, seed: [word(), word(), word(), word() | 1] });
+    const state = new HomeState({ self: own.peer, key: own.key, seed: [word(), word(), word(), word() | 1] });
     let lastAt = 0;
     this.#stories.clear();
     this.#told.clear();
@@ -130,7 +130,7 @@ export class SimHome {
 
   /** Ids of the ended tasks that a process would find which started now. */
   endedOnDisk(): Set<string> {
-    const state = new HomeState({ self: this.#o.own.peer, seed: [1, 2, 3, 4] });
+    const state = new HomeState({ self: this.#o.own.peer, key: this.#o.own.key, seed: [1, 2, 3, 4] });
     const ids = new Set<string>();
     this.#o.disk.replay((record, seq) => {
       const story = state.replay(record, seq);

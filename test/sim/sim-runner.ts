@@ -32,7 +32,7 @@ export class SimRunner {
   constructor(options: SimRunnerOptions) {
     this.#o = options;
     const { world, life, ledger, peer, slots } = options;
-    this.state = new RunnerState({ peer, slots, languages: ['python'], memoryMb: 1000, aheadInPipe: () => 16 });
+    this.state = new RunnerState({ peer, slots, languages: ['python'], memoryMb: 1000, aheadInPipe: () => 16, acceptance: { key: 'member', accept: 'members', trustMembers: false, level: 2, confirmedAgoMs: 0 } });
     this.#driver = new SimDriver<RunnerEvent, RunnerSend, never, never>({
       world,
       life,
@@ -49,7 +49,7 @@ export class SimRunner {
   start(): void {
     this.#o.world.every(sampleMs, this.#o.life, () => this.#driver.dispatch({ type: 'load_measured', cpuLoad: this.#o.cpuLoad() }));
     this.#driver.dispatch({ type: 'tick' });
-    this.#driver.dispatch({ type: 'warmed', language: 'python', submitter: 'member' });
+    this.#driver.dispatch({ type: 'warmed', language: 'python' });
   }
 
   drain(): void {
@@ -72,7 +72,7 @@ export class SimRunner {
   }
 
   #heard(home: string, message: Message): void {
-    if (message.kind === 'attempt') this.#driver.dispatch({ type: 'attempt_offered', home, attempt: message, ready: this.#programs.has(message.program) });
+    if (message.kind === 'attempt') this.#driver.dispatch({ type: 'attempt_offered', home, origin: { homeKey: 'member', homeRole: 'member', submitter: message.submitter, submitterRole: 'member' }, attempt: message, ready: this.#programs.has(message.program) });
     else if (message.kind === 'kill') this.#driver.dispatch({ type: 'kill_told', home, ref: message, why: message.why });
     else if (message.kind === 'stored') this.#driver.dispatch({ type: 'stored_told', home, refs: message.attempts });
     else throw new Error(`a home does not send "${message.kind}" to a runner`);

@@ -17,6 +17,9 @@ interface PeerFlags {
   slots?: string;
   python?: string;
   node?: string;
+  accept?: string;
+  trustMembers?: boolean;
+  isolation?: string;
   drainSeconds?: string;
   json?: boolean;
   quiet?: boolean;
@@ -37,10 +40,13 @@ export function addPeer(parent: Command, start: Start): void {
     .option('--slots <n>', 'how many tasks it runs at a time (default: one per core)')
     .option('--python <path>', 'the Python for tasks (default: python3 on PATH)')
     .option('--node <path>', 'the Node for tasks (default: the one that runs potluck)')
+    .option('--accept <whose>', 'whose tasks it takes: none, own (of its own user) or members (default: members)')
+    .option('--trust-members', 'take other members\' tasks outside the box, too: their code can then read what you can')
+    .option('--isolation <level>', 'the highest level for tasks of its own user: 0, 1 or 2 (default: what the machine reaches)')
     .option('--drain-seconds <seconds>', 'how long it waits for what runs when it is stopped (default: 30)')
     .option('--json', 'print one JSON document when it listens; what happens later is said on stderr')
     .option('-q, --quiet', 'print only errors')
-    .addHelpText('after', examples('potluck peer', 'potluck peer --port 9001 --web-ui --web-port 5001', 'potluck peer --slots 2 --python /usr/bin/python3.12', '', 'It may be started before the tracker. Ctrl+C stops it when what runs has ended; a second one stops it at once.'));
+    .addHelpText('after', examples('potluck peer', 'potluck peer --port 9001 --web-ui --web-port 5001', 'potluck peer --slots 2 --python /usr/bin/python3.12', 'potluck peer --accept own', '', 'It may be started before the tracker. Ctrl+C stops it when what runs has ended; a second one stops it at once.'));
   start(command, async () => async (context: Context<PeerFlags>) => {
     const options = peerOptions(context);
     const { runPeer } = await import('../../main/peer.ts');
@@ -68,6 +74,9 @@ export function peerOptions({ flags, config }: Pick<Context<PeerFlags>, 'flags' 
     slots: settings.get('slots', flags.slots).value,
     python: settings.get('python', flags.python).value,
     node: settings.get('node', flags.node).value,
+    accept: settings.get('accept', flags.accept).value,
+    trustMembers: settings.get('trust_members', flags.trustMembers).value,
+    isolation: settings.get('isolation', flags.isolation).value,
     drainSeconds: settings.get('drain_seconds', flags.drainSeconds).value,
     json: flags.json === true,
     quiet: flags.quiet === true,

@@ -1,0 +1,45 @@
+/**
+ * Whose tasks this peer takes, as its process finds it: the owner's settings, the level, the last word of
+ * the tracker; and what is said about it to people.
+ *
+ * Owns: the check of --trust-members, the sentences. Neighbours: identity/acceptance.ts says what follows;
+ * the runner decides by it.
+ */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { PeerOptions } from '../config.ts';
+import { PotluckError } from '../errors.ts';
+import { foreignLevel, type Standing } from '../identity/acceptance.ts';
+import type { AcceptanceOptions } from '../runner/acceptance-state.ts';
+import type { LevelProbe } from '../sandbox/levels.ts';
+
+/**
+ * @param folder the pool's folder
+ * @param key the peer's own
+ * @param confirmedAgoMs how long ago the tracker said last that the roster is the newest
+ * @throws PotluckError `not_allowed` for members' tasks without walls beside the pool's key
+ */
+export function acceptanceFor({ accept, trustMembers }: PeerOptions, folder: string, key: string, { level }: LevelProbe, confirmedAgoMs: number): AcceptanceOptions {
+  if (trustMembers && level < foreignLevel && existsSync(join(folder, 'pool.key'))) {
+    throw new PotluckError('not_allowed', '--trust-members is refused on this machine', {
+      why: `${join(folder, 'pool.key')} lies here, and at isolation ${level} any member's task could read it and take the pool`,
+      fix: 'leave it out, or run the tracker on another machine',
+    });
+  }
+  return { key, accept, trustMembers, level, confirmedAgoMs };
+}
+
+/** Why other members' tasks are not taken, and the one command that mends it; undefined when they are. */
+export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing }: LevelProbe): { problem: string; fix: string } | undefined {
+  switch (withheld) {
+    case undefined:
+      return undefined;
+    case 'owner':
+      if (accepts === 'none') return { problem: 'this peer takes no tasks, because of --accept none', fix: 'start it with --accept members' };
+      return { problem: 'this peer takes only tasks of its own user, because of --accept own', fix: 'start it with --accept members' };
+    case 'isolation':
+      return { problem: `this peer takes only tasks of its own user: it reaches isolation ${level}, others' need ${foreignLevel}`, fix: missing === '' ? 'potluck doctor' : missing };
+    case 'unconfirmed':
+      return { problem: 'this peer takes only tasks of its own user: for a day no tracker has told it who is still a member', fix: 'start the tracker, or check the way to it' };
+  }
+}

@@ -1,0 +1,75 @@
+/** Grants go only where they can be used: a runner that takes no foreign work is not offered for any. */
+import { describe, expect, it } from 'vitest';
+import { python, TestTracker } from '../helpers/tracker.ts';
+
+/** a and b are two users' machines. */
+const twoUsers = () => {
+  const t = new TestTracker();
+  t.joins('a', { accepts: 'own' }, 'ka');
+  t.joins('b', { accepts: 'members' }, 'kb');
+  return t;
+};
+
+describe('a home', () => {
+  it('is granted slots of its own user\'s runners and of those that take members\' tasks', () => {
+    const t = twoUsers();
+    t.wants('a', 8);
+    expect(t.slotsOf('a')).toEqual({ a: 4, b: 4 });
+    t.givesBack('a');
+    t.wants('b', 8);
+    expect(t.slotsOf('b')).toEqual({ b: 4 });
+  });
+
+  it('with tasks that somebody else submitted is granted no slot of its own runner, unless that takes members\' tasks', () => {
+    const t = twoUsers();
+    t.wants('a', [{ need: { ...python, foreign: true }, count: 8 }]);
+    expect(t.slotsOf('a')).toEqual({ b: 4 });
+    t.givesBack('a');
+    t.wants('b', [{ need: { ...python, foreign: true }, count: 8 }]);
+    expect(t.slotsOf('b')).toEqual({ b: 4 });
+  });
+
+  it('is granted more once a runner says that it takes members\' tasks', () => {
+    const t = twoUsers();
+    t.wants('b', 8);
+    t.load('a', { accepts: 'members' });
+    t.wants('b', 8);
+    expect(t.slotsOf('b')).toEqual({ a: 4, b: 4 });
+  });
+
+  it('is granted nothing of a runner that takes no tasks', () => {
+    const t = new TestTracker();
+    t.joins('a', { accepts: 'none' }, 'ka');
+    t.wants('a', 2);
+    expect(t.slotsOf('a')).toEqual({});
+  });
+
+  it('is granted nothing of an older runner of another user, which does not say what it takes', () => {
+    const t = new TestTracker();
+    t.joins('a', {}, 'ka');
+    t.joins('b', {}, 'kb');
+    t.wants('a', 8);
+    expect(t.slotsOf('a')).toEqual({ a: 4 });
+  });
+
+  it('does not lose a slot to one that starves for other runners', () => {
+    const t = twoUsers();
+    t.wants('a', 4);
+    t.wants('b', [{ need: { ...python, foreign: true }, count: 8 }]);
+    const ofOwn = t.slotsOf('a')['a'] ?? 0;
+    t.pass(300);
+    expect(t.slotsOf('a')['a'] ?? 0).toBe(ofOwn);
+    expect(t.slotsOf('b')['a']).toBeUndefined();
+  });
+});
+
+describe('what a peer takes', () => {
+  it('is told to everybody when it changes', () => {
+    const t = twoUsers();
+    t.pass(300);
+    t.load('b', { accepts: 'own', withheld: 'unconfirmed' });
+    expect(t.state.peers().find(({ peer }) => peer === 'b')).toMatchObject({ accepts: 'own', withheld: 'unconfirmed' });
+    t.load('b', { accepts: 'members' });
+    expect(t.state.peers().find(({ peer }) => peer === 'b')?.withheld).toBeUndefined();
+  });
+});
