@@ -130,6 +130,8 @@ export const limits = {
   helloMs: 5_000,
   connectionsPerAddressMax: 32,
   connectionsBeforeHelloMax: 256,
+  /** A handshake and a hello take some round trips; where places are short, nobody is kept who takes longer. */
+  newcomerGraceMs: 1_000,
   /** Submissions of one client that are not accepted yet: after that the SDK waits. */
   unacceptedTasksMax: 4_096,
   unacceptedBytesMax: 4 * MiB,
@@ -153,6 +155,7 @@ export function checkLimits(l: typeof limits = limits): string[] {
   must(l.creditBytes >= 4 * l.chunkBytes, 'credit keeps a transfer moving');
   must(l.heartbeatMs * 4 < l.silenceMs, 'several heartbeats fit into the silence that ends a link');
   must(l.demandRenewMs * 3 < l.demandLapseMs, 'a demand survives two lost renewals');
+  must(l.newcomerGraceMs < l.helloMs, 'who is slow goes first when places are short');
   must(l.linkGraceMs < l.leaseMs, 'a closed link is noticed sooner than a silent one');
   must(l.aheadMs < l.aheadWaitMsMax, 'work sent ahead is expected to start before it is sent back');
   must(l.resultKeepBytes >= 2 * l.valueBytesMax, 'a runner can keep at least two of the largest results');

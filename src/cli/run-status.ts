@@ -55,11 +55,17 @@ export function statusLines(status: PoolStatus, width: number, bold: (text: stri
     `tracker ${tracker.host}:${tracker.port} ${tracker.connected ? 'connected' : 'not connected'}`,
     `isolation ${status.isolation} (${isolationText[status.isolation] ?? 'unknown'})`,
     status.python === null ? 'no Python' : `Python ${status.python}`,
+    ...turnedAway(status.links),
   ].map((part) => cleanLine(part));
   const lines = width > 0 ? flow(head, width) : flow(head, 100);
   if (tasks.length > 0) lines.push('', ...table(taskColumns, tasks, width, bold));
   if (processes.length > 0) lines.push('', ...table(processColumns, processes, width, bold));
   return [...lines, '', ...healthLines(health, width)];
+}
+
+/** Said only where there was somebody. */
+function turnedAway({ refused, malformed }: NonNullable<PoolStatus['links']> = { refused: 0, malformed: 0, unknown_kinds: 0 }): string[] {
+  return [...(refused > 0 ? [`${counted(refused, 'connection')} turned away`] : []), ...(malformed > 0 ? [`${counted(malformed, 'link')} closed for malformed messages`] : [])];
 }
 
 function healthLines(health: PoolStatus['health'], width: number): string[] {

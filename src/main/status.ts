@@ -5,6 +5,7 @@ import type { Runner } from '../runner/runner.ts';
 import type { Interpreter } from '../sandbox/interpreters.ts';
 import type { LevelProbe } from '../sandbox/levels.ts';
 import { version } from '../version.ts';
+import { wireCounters } from '../wire/index.ts';
 import type { TrackerLink } from './tracker-link.ts';
 
 export interface StatusSource {
@@ -47,6 +48,7 @@ export function statusOf({ name, pool, home, runner, tracker, options, level, in
     version,
     uptime_ms: Math.round(performance.now() - startedAt),
     stale_results: home.state.staleResults,
+    links: { refused: wireCounters.refused, malformed: wireCounters.malformed, unknown_kinds: wireCounters.unknownKinds },
     health: health(home, tracker, options, interpreters, state.draining),
   };
 }

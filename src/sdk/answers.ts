@@ -18,6 +18,8 @@ export interface PoolStatus {
   node?: string | null;
   version: string;
   uptime_ms: number;
+  /** Counted since the start: connections turned away, links closed for what came over them, messages of a newer version. */
+  links?: { refused: number; malformed: number; unknown_kinds: number };
   /** The root causes of what is wrong, each with its fix; empty when all is well. */
   health: { problem: string; fix: string }[];
 }

@@ -98,6 +98,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 interface Newcomer {
   raw: Socket;
   address: string;
+  /** performance.now() */
+  cameAt: number;
   timer: ReturnType<typeof setTimeout>;
 }
 
@@ -106,7 +108,7 @@ class Door implements Listener {
   readonly #options: ListenOptions;
   readonly #net: Server;
   readonly #tls: tls.Server;
-  /** By remote address and port. */
+  /** By remote address and port, in the order in which they came. */
   readonly #newcomers = new Map<string, Newcomer>();
   readonly #perAddress = new Map<string, number>();
 
@@ -153,7 +155,7 @@ class Door implements Listener {
     const others = this.#perAddress.get(address) ?? 0;
     // Its error is followed by 'close', which is what counts here.
     raw.on('error', () => {});
-    if (others >= limits.connectionsPerAddressMax || this.#newcomers.size >= limits.connectionsBeforeHelloMax) {
+    if (others >= limits.connectionsPerAddressMax || !this.#hasRoom()) {
       this.#refused(raw, 'too many at once');
       raw.destroy();
       return;
@@ -161,7 +163,7 @@ class Door implements Listener {
     const remote = addressOf(raw);
     const { helloMs = limits.helloMs } = this.#options;
     const timer = setTimeout(() => raw.destroy(new Error(`said nothing for ${helloMs} ms`)), helloMs);
-    this.#newcomers.set(remote, { raw, address, timer });
+    this.#newcomers.set(remote, { raw, address, cameAt: performance.now(), timer });
     this.#perAddress.set(address, others + 1);
     raw.once('close', () => this.#welcomed(remote));
     raw.once('data', (bytes: Buffer) => {
@@ -174,6 +176,17 @@ class Door implements Listener {
       raw.unshift(bytes);
       this.#tls.emit('connection', raw);
     });
+  }
+
+  /** Where all places are taken, whoever takes longer over it than a member would goes: else the slow could keep everybody out. */
+  #hasRoom(): boolean {
+    if (this.#newcomers.size < limits.connectionsBeforeHelloMax) return true;
+    const [[remote, oldest]] = this.#newcomers as unknown as [[string, Newcomer]];
+    if (performance.now() - oldest.cameAt < limits.newcomerGraceMs) return false;
+    this.#refused(oldest.raw, 'too slow while others wait');
+    oldest.raw.destroy();
+    this.#welcomed(remote);
+    return true;
   }
 
   /** No newcomer any more: it has said something, or it is gone. */

@@ -267,6 +267,36 @@ describe('who is turned away', () => {
   });
 });
 
+describe('when all places are taken', () => {
+  /** One connection from each of so many addresses that no address has more than its share. */
+  const crowd = (count: number): Promise<Socket[]> =>
+    Promise.all(
+      Array.from({ length: count }, async (_, at) => {
+        const socket = connectNet({ host: '127.0.0.1', port: listener.port, localAddress: `127.0.2.${1 + Math.floor(at / limits.connectionsPerAddressMax)}` });
+        sockets.push(socket);
+        socket.on('error', () => {});
+        await new Promise((resolve) => socket.once('connect', resolve));
+        return socket;
+      }),
+    );
+
+  it('the next one is turned away, and gets in as soon as the first has had its time', async () => {
+    const slow = await crowd(limits.connectionsBeforeHelloMax);
+    // Connections of the test before may be found broken only now.
+    const crowding = () => refusals.filter((why) => why.startsWith('too '));
+    expect((await everything(await tcpClient())).length).toBe(0);
+    expect(crowding()).toEqual(['too many at once']);
+    await new Promise((resolve) => setTimeout(resolve, limits.newcomerGraceMs));
+    const near = await call();
+    near.send({ kind: 'hello', ...hello });
+    const { got } = await farEnd();
+    await until(() => got.length === 1);
+    expect(crowding()).toEqual(['too many at once', 'too slow while others wait']);
+    expect(slow.filter(({ destroyed, readableEnded }) => destroyed || readableEnded).length).toBeLessThanOrEqual(1);
+    near.close();
+  });
+});
+
 describe('dialling', () => {
   it('reaches who it wanted, and both know each other', async () => {
     const near = await call();
