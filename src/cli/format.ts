@@ -39,3 +39,6 @@ export function moment(iso: string | null | undefined, now = new Date()): string
 
 /** What a state is called where a person reads it. */
 export const stateText = (state: string): string => state.replaceAll('_', ' ');
+
+/** The function of a task, or whose it is where no more is shown of it. */
+export const functionText = ({ function: name, submitter }: { function?: string; submitter?: string }): string => name ?? `(of ${submitter ?? 'another member'})`;

@@ -4,7 +4,7 @@ import { limits } from '../limits.ts';
 import type { HistoryFilter, HistoryRow } from '../sdk/index.ts';
 import { taskStates } from '../wire/messages.ts';
 import { connectTo, type ClientFlags, type Context } from './context.ts';
-import { duration, moment, stateText } from './format.ts';
+import { duration, functionText, moment, stateText } from './format.ts';
 import { table, type Column } from './table.ts';
 import { oneOf, pastMoment, wholeNumber } from './values.ts';
 
@@ -21,7 +21,7 @@ const ROWS = 20;
 const columns: readonly Column<HistoryRow>[] = [
   { title: 'TASK', value: ({ id }) => id },
   { title: 'STATE', value: ({ state }) => stateText(state) },
-  { title: 'FUNCTION', value: (task) => task.function, drop: 4, min: 8 },
+  { title: 'FUNCTION', value: functionText, drop: 4, min: 8 },
   { title: 'ON', value: ({ peer }) => peer ?? '-', drop: 1 },
   { title: 'TRY', value: ({ attempt }) => String(attempt), drop: 7, right: true },
   { title: 'WAITED', value: (task) => duration(task.queued_ms), drop: 6, right: true },

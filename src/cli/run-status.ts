@@ -2,7 +2,7 @@
 import { exit } from '../errors.ts';
 import type { PoolStatus, TaskRow } from '../sdk/index.ts';
 import { connectTo, type ClientFlags, type Context } from './context.ts';
-import { counted, duration, percent, stateText } from './format.ts';
+import { counted, duration, functionText, percent, stateText } from './format.ts';
 import { table, type Column } from './table.ts';
 import { cleanLine, flow, wrap } from './text.ts';
 
@@ -23,8 +23,8 @@ const isolationText = ['bare', 'limits', 'walls'];
 const taskColumns: readonly Column<TaskRow>[] = [
   { title: 'TASK', value: ({ id }) => id },
   { title: 'STATE', value: ({ state }) => stateText(state) },
-  { title: 'FUNCTION', value: (task) => task.function, drop: 3, min: 8 },
-  { title: 'LANGUAGE', value: ({ language }) => language, drop: 6 },
+  { title: 'FUNCTION', value: functionText, drop: 3, min: 8 },
+  { title: 'LANGUAGE', value: ({ language }) => language ?? '-', drop: 6 },
   { title: 'ON', value: ({ peer }) => peer ?? '-', drop: 2 },
   { title: 'TRY', value: ({ attempt }) => String(attempt), drop: 5, right: true },
   { title: 'AGE', value: (task) => duration(task.age_ms), drop: 4, right: true },

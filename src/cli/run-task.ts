@@ -53,9 +53,10 @@ export function storyLines(story: TaskStory, width: number, bold: (text: string)
 }
 
 function headOf(story: TaskStory): string[] {
-  if (story.function === undefined) return [stateText(story.state)];
+  if (story.function === undefined && story.submitter === undefined) return [stateText(story.state)];
   const on = story.peer === null ? [] : [`on ${story.peer}`];
-  const parts = [stateText(story.state), ...on, `waited ${duration(story.queued_ms)}`, `ran ${duration(story.run_ms)}`, `${story.language} ${story.function}()`, `program ${(story.program ?? '').slice(0, 12)}`];
+  const what = story.function === undefined ? [`a task of ${story.submitter}: only it can read more`] : [`${story.language} ${story.function}()`, `program ${(story.program ?? '').slice(0, 12)}`];
+  const parts = [stateText(story.state), ...on, `waited ${duration(story.queued_ms)}`, `ran ${duration(story.run_ms)}`, ...what];
   return parts.map((part) => cleanLine(part));
 }
 
@@ -84,7 +85,8 @@ function outputLines(name: string, output: KeptOutput | undefined, bold: (text: 
   return ['', bold(name), ...linesOf(text.slice(0, at)), `  ${droppedText(dropped)}`, ...(at < text.length ? linesOf(text.slice(at)) : [])];
 }
 
-function endLines({ id, state, result, error }: TaskStory): string[] {
+function endLines({ id, state, result, error, submitter }: TaskStory): string[] {
+  if (submitter !== undefined) return ['its result and output are its submitter\'s'];
   if (state === 'done' && result !== undefined) {
     const text = cleanLine(writeExact(result, 'result'));
     return text.length <= RESULT_CHARS ? [`result: ${text}`] : [`result: ${cut(text, RESULT_CHARS)}`, `the whole of it: potluck wait ${id}`];

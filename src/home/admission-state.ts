@@ -49,7 +49,7 @@ function neverOf({ language, options }: Submission, home: HomeView): Problem | u
 
 export const idConflict = (id: string): Problem => ({
   code: 'id_conflict',
-  message: `the id ${id} belongs to another task: its program, function, arguments or options differ`,
+  message: `the id ${id} belongs to another task: its program, function, arguments, options or submitter differ`,
   hint: 'leave out --id, or choose another one',
 });
 

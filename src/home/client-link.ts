@@ -4,29 +4,34 @@
  * Invariants
  * 1. A submission reaches the decider only when program and values are here, the large ones on disk.
  * 2. What a client says about an id waits until the submission of that id has been passed on.
+ * 3. A client reads what is its key's: viewer.ts. Content by hash, only what this link named to it.
  */
 import { createHash } from 'node:crypto';
 import { PotluckError, causeText } from '../errors.ts';
 import { inParts } from '../lib/parts.ts';
 import { limits } from '../limits.ts';
+import type { Roster } from '../identity/roster.ts';
 import { type Connection, type Message, type MessageBody, type MessageOf, type Problem, type TaskOptions, type Value } from '../wire/index.ts';
 import type { HomeEvent, OutputNews, Submission } from './home-events.ts';
 import type { HomeState } from './home-state.ts';
 import type { HomeStore } from './home-store.ts';
-import { outcomeOf, outputOf } from './past-state.ts';
+import { digestFor, isSubmittedBy, outcomeOf, outputOf } from './past-state.ts';
 import { OutputFeed } from './output-feed.ts';
 import type { ProgramCache } from './program-cache.ts';
 import { isPruned, type Past } from './records.ts';
-import { endedTask, historyRow, openRows, openTask, peerRows, prunedTask, resultOf, taskRow } from './views.ts';
+import { othersTask, unknownTask, type Viewer, viewerOf } from './viewer.ts';
+import { endedTask, historyRow, openRows, openTask, othersHistoryRow, othersTaskDocument, peerRows, prunedTask, resultOf, statusRows } from './views.ts';
 
-const tasksListedMax = 100;
 const answersMax = 4;
+/** Results that are fetched by hash right after they were named; one that is named again can be fetched again. */
+const namedMax = 10_000;
 
 /** What a client's link needs of its home. */
 export interface ClientHome {
   readonly state: HomeState;
   readonly store: HomeStore;
   readonly programs: ProgramCache;
+  readonly roster: Roster;
   dispatch(event: HomeEvent): void;
   /** Ms on the home's clock. */
   now(): number;
@@ -49,6 +54,8 @@ export class ClientLink {
   readonly #accepted: string[] = [];
   readonly #feed: OutputFeed;
   readonly #answers = new Map<string, Uint8Array>();
+  /** Content that outcomes on this link have named. */
+  readonly #named = new Set<string>();
 
   constructor(number: number, connection: Connection, home: ClientHome, about: () => Record<string, unknown>) {
     this.#number = number;
@@ -59,15 +66,26 @@ export class ClientLink {
   }
 
   start(hello: MessageBody<'hello'>): void {
-    this.#connection.serve(async (hash) => this.#answers.get(hash) ?? this.#home.provide(hash));
+    this.#connection.serve(async (hash) => this.#answers.get(hash) ?? (this.#named.has(hash) ? this.#home.provide(hash) : undefined));
     this.#connection.send({ kind: 'hello', ...hello });
     this.#connection.onDrain = () => this.#feed.drained();
     this.#connection.onMessage = (message) => this.#heard(message);
   }
 
   send(message: Message): void {
-    if (message.kind === 'outcome') this.#feed.end(message.id);
+    if (message.kind === 'outcome') {
+      this.#feed.end(message.id);
+      if (message.result !== undefined && !(message.result instanceof Uint8Array)) this.#name(message.result.hash);
+    }
     this.#connection.send(message);
+  }
+
+  #name(hash: string): void {
+    this.#named.add(hash);
+    for (const oldest of this.#named) {
+      if (this.#named.size <= namedMax) return;
+      this.#named.delete(oldest);
+    }
   }
 
   output(news: OutputNews): void {
@@ -91,10 +109,7 @@ export class ClientLink {
   async lookUp(id: string, follow: boolean): Promise<void> {
     try {
       const story = await this.#home.ended(id);
-      if (story === undefined) {
-        this.send({ kind: 'no_task', id, error: unknownTask(id).toProblem() });
-        return;
-      }
+      if (story === undefined || !this.#isOwn(story)) throw this.#unknown(id, story);
       for (const news of follow ? outputOf(story) : []) this.#feed.tell(news);
       this.send(outcomeOf(story));
     } catch (error) {
@@ -102,19 +117,34 @@ export class ClientLink {
     }
   }
 
+  get #viewer(): Viewer {
+    return viewerOf(this.#home.roster, this.#connection.peerKey);
+  }
+
+  #isOwn(past: Past): boolean {
+    return isSubmittedBy(past, this.#connection.peerKey, this.#home.state.key);
+  }
+
+  /** What is said of a task that is unknown or somebody else's. */
+  #unknown(id: string, past: Past | undefined): PotluckError {
+    const submitter = this.#home.state.tasks.get(id)?.accepted.submitter ?? (past === undefined || isPruned(past) ? undefined : past.accepted.submitter);
+    const { isAdmin, nameOf } = this.#viewer;
+    return isAdmin && submitter !== undefined ? othersTask(id, nameOf(submitter)) : unknownTask(id);
+  }
+
   #heard(message: Message): void {
     switch (message.kind) {
       case 'submit':
         return this.#submit(message);
       case 'watch':
-        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'watched', client: this.#number, id: message.id, follow: message.follow }));
+        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'watched', client: this.#number, by: this.#connection.peerKey, id: message.id, follow: message.follow }));
       case 'unwatch':
         return this.#inOrder(message.id, () => {
           this.#feed.forget(message.id);
           this.#home.dispatch({ type: 'unwatched', client: this.#number, id: message.id });
         });
       case 'cancel':
-        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'cancelled', client: this.#number, id: message.id }));
+        return this.#inOrder(message.id, () => this.#home.dispatch({ type: 'cancelled', client: this.#number, by: this.#connection.peerKey, id: message.id }));
       case 'ask':
         void this.#answer(message);
         return;
@@ -141,7 +171,9 @@ export class ClientLink {
       return;
     }
     const { id, program, language, function: name, args, kwargs, options } = spec;
-    const submission: Submission = { id, program, language, function: name, args, kwargs, options, digest: digestOf(spec), submitter: this.#connection.peerKey };
+    const submitter = this.#connection.peerKey;
+    const digest = digestFor(digestOf(spec), submitter, this.#home.state.key);
+    const submission: Submission = { id, program, language, function: name, args, kwargs, options, digest, submitter };
     const known = !this.#home.store.endedIds.has(spec.id) || this.#home.state.recent.has(spec.id) || this.#home.state.tasks.has(spec.id);
     const here = this.#home.programs.get(spec.program) !== undefined && isInline(spec.args) && isInline(spec.kwargs);
     if (known && here) {
@@ -212,7 +244,7 @@ export class ClientLink {
     const { state } = this.#home;
     switch (question.what) {
       case 'status': {
-        const tasks = [...state.tasks.values()].slice(0, tasksListedMax).map((task) => taskRow(state, task, this.#home.now()));
+        const tasks = statusRows(state, this.#viewer, this.#home.now());
         return Buffer.from(JSON.stringify({ ...this.#about(), queue_size: state.waiting.count, tasks }));
       }
       case 'peers':
@@ -225,12 +257,16 @@ export class ClientLink {
   }
 
   async #historyDocument({ limit = 20, state, peer, sinceWall }: MessageOf<'ask'>): Promise<Uint8Array> {
-    const query = { limit, ...(state === undefined ? {} : { state }), ...(peer === undefined ? {} : { peer }), ...(sinceWall === undefined ? {} : { since: sinceWall }) };
+    const viewer = this.#viewer;
+    const query = { limit, ...(viewer.isAdmin ? {} : { submitter: viewer.key === this.#home.state.key ? null : viewer.key }), ...(state === undefined ? {} : { state }), ...(peer === undefined ? {} : { peer }), ...(sinceWall === undefined ? {} : { since: sinceWall }) };
     // In this order, so that a task that ends meanwhile is in the index, if not in both.
-    const open = openRows(this.#home.state, query, this.#home.now());
+    const open = openRows(this.#home.state, viewer, query, this.#home.now());
     await this.#home.onDisk();
     await this.#home.store.settleHistory();
-    const ended = (await this.#home.store.index.query(query)).rows.map(historyRow);
+    const ended = (await this.#home.store.index.query(query)).rows.map((entry) => {
+      const submitter = entry.submitter ?? this.#home.state.key;
+      return submitter === viewer.key ? historyRow(entry) : othersHistoryRow(entry, viewer.nameOf(submitter));
+    });
     const known = new Set(ended.map(({ id }) => id));
     const rows = [...open.filter(({ id }) => !known.has(id)), ...ended].sort((a, b) => (a.accepted_at < b.accepted_at ? 1 : a.accepted_at > b.accepted_at ? -1 : 0));
     return Buffer.from(JSON.stringify(rows.slice(0, limit)));
@@ -238,10 +274,16 @@ export class ClientLink {
 
   async #taskDocument(id: string): Promise<Uint8Array> {
     const task = this.#home.state.tasks.get(id);
-    if (task !== undefined) return Buffer.from(openTask(this.#home.state, task, this.#home.now()));
-    const story = await this.#home.ended(id);
-    if (story !== undefined && isPruned(story)) return prunedTask(story);
+    const viewer = this.#viewer;
+    if (task?.accepted.submitter === viewer.key) return Buffer.from(openTask(this.#home.state, task, this.#home.now()));
+    if (task !== undefined && viewer.isAdmin) return othersTaskDocument(task, viewer, this.#home.now());
+    const story = task === undefined ? await this.#home.ended(id) : undefined;
     if (story === undefined) throw unknownTask(id);
+    if (!this.#isOwn(story)) {
+      if (!viewer.isAdmin || isPruned(story)) throw unknownTask(id);
+      return othersTaskDocument(story, viewer, this.#home.now());
+    }
+    if (isPruned(story)) return prunedTask(story);
     await this.#home.onDisk();
     const result = resultOf(story);
     return endedTask(story, result === undefined ? undefined : await this.#home.bytesOf(result));
@@ -262,9 +304,6 @@ function noKwargs(language: string): Problem | undefined {
   if (language === 'python') return undefined;
   return { code: 'bad_submission', message: `${language} has no keyword arguments`, hint: 'leave out --kwargs, or pass an object as an argument' };
 }
-
-const unknownTask = (id: string): PotluckError =>
-  new PotluckError('unknown_task', `this home has no task ${id}`, { why: 'it was not submitted here, or is no longer kept', fix: 'check the id and the peer it was submitted to: potluck history' });
 
 const problemOf = (error: unknown): Problem => (error instanceof PotluckError ? error.toProblem() : { code: 'internal', message: causeText(error) });
 

@@ -21,6 +21,7 @@ type Gathered = { story: Story; seq: number } | { pruned: readonly PrunedTask[];
 
 export class HistoryFeed {
   readonly index: HistoryIndex;
+  readonly #homeKey: string;
   #gathered: Gathered[] = [];
   #gatheredCount = 0;
   readonly #offers: Gathered[][] = [];
@@ -30,8 +31,10 @@ export class HistoryFeed {
   #gatheredAt = 0;
   #handedSeq = 0;
 
-  constructor(index: HistoryIndex) {
+  /** @param homeKey the home's own: its user's tasks are not marked with it */
+  constructor(index: HistoryIndex, homeKey: string) {
     this.index = index;
+    this.#homeKey = homeKey;
   }
 
   async start(): Promise<void> {
@@ -97,7 +100,7 @@ export class HistoryFeed {
   async #offer(): Promise<void> {
     try {
       for (let next = this.#offers.shift(); next !== undefined; next = this.#offers.shift()) {
-        const { rows, pruned, seq } = additionsOf(next);
+        const { rows, pruned, seq } = additionsOf(next, this.#homeKey);
         while (!this.index.apply(rows, seq, pruned)) await this.index.settled();
         await new Promise((resolve) => setImmediate(resolve));
       }
@@ -128,17 +131,17 @@ function* offersOf(gathered: readonly Gathered[]): Generator<Gathered[]> {
   if (offer.length > 0) yield offer;
 }
 
-function additionsOf(gathered: readonly Gathered[]): { rows: HistoryRow[]; pruned: PrunedEntry[]; seq: number } {
+function additionsOf(gathered: readonly Gathered[], homeKey: string): { rows: HistoryRow[]; pruned: PrunedEntry[]; seq: number } {
   const rows: HistoryRow[] = [];
   const pruned: PrunedEntry[] = [];
   for (const one of gathered) {
-    if ('story' in one) rows.push(rowOf(one.story, one.seq));
+    if ('story' in one) rows.push(rowOf(one.story, one.seq, homeKey));
     else for (const { id, digest, state, endedWall } of one.pruned) pruned.push({ id, digest, state, endedAt: endedWall, seq: one.seq });
   }
   return { rows, pruned, seq: gathered.at(-1)?.seq ?? 0 };
 }
 
-function rowOf(story: Story, seq: number): HistoryRow {
+function rowOf(story: Story, seq: number, homeKey: string): HistoryRow {
   const { accepted, ended, queuedMs } = story;
   return {
     id: accepted.id,
@@ -148,6 +151,7 @@ function rowOf(story: Story, seq: number): HistoryRow {
     language: accepted.language,
     function: accepted.function,
     program: accepted.program,
+    submitter: accepted.submitter === homeKey ? null : accepted.submitter,
     acceptedAt: accepted.wall,
     endedAt: ended.wall,
     queuedMs,

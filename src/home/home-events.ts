@@ -13,6 +13,7 @@ export interface Submission {
   kwargs?: Value | undefined;
   options: TaskOptions;
   digest: string;
+  /** The key that its client proved. */
   submitter: string;
 }
 
@@ -21,9 +22,10 @@ export type HomeEvent =
   | { type: 'started' }
   /** `prior`: the ended task of this id, if it is no longer in memory. */
   | { type: 'submitted'; client: number; follow: boolean; submission: Submission; prior?: Past | undefined }
-  | { type: 'watched'; client: number; id: string; follow: boolean }
+  /** `by`: the key that the client proved. */
+  | { type: 'watched'; client: number; by: string; id: string; follow: boolean }
   | { type: 'unwatched'; client: number; id: string }
-  | { type: 'cancelled'; client: number; id: string }
+  | { type: 'cancelled'; client: number; by: string; id: string }
   | { type: 'client_gone'; client: number }
   /** `seen`: the last grant of this same link, when the home started again above it. */
   | { type: 'tracker_up'; seen?: number }

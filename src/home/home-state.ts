@@ -23,7 +23,7 @@ import { Chooser } from './choosing-state.ts';
 import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
 import { Ledger } from './ledger-state.ts';
 import { contentLost, quarantine, unknownFate } from './loss-state.ts';
-import { digestOf, outcomeOf, outputOf } from './past-state.ts';
+import { digestOf, isSubmittedBy, outcomeOf, outputOf } from './past-state.ts';
 import type { Choice, Line, Runner } from './placement-state.ts';
 import type { HomeRecord, Past, RecordOf, Story } from './records.ts';
 import { Runners } from './runners-state.ts';
@@ -140,11 +140,11 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       case 'submitted':
         return this.#submitted(event);
       case 'watched':
-        return this.#watched(event.client, event.id, event.follow);
+        return this.#watched(event.client, event.by, event.id, event.follow);
       case 'unwatched':
         return this.#watchers.remove(event.client, event.id);
       case 'cancelled':
-        return this.#cancelled(event.client, event.id);
+        return this.#cancelled(event.client, event.by, event.id);
       case 'client_gone':
         return this.#watchers.gone(event.client);
       case 'tracker_up':
@@ -191,12 +191,12 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   #submitted({ client, follow, submission, prior }: Extract<HomeEvent, { type: 'submitted' }>): void {
     const { id } = submission;
-    const known = this.tasks.get(id)?.accepted.digest ?? this.recent.get(id)?.accepted.digest ?? (prior === undefined ? undefined : digestOf(prior));
+    const known = this.#ledger.known(id, prior);
     if (known !== undefined) {
-      if (known !== submission.digest) return this.#refuse(client, id, idConflict(id));
+      if (digestOf(known) !== submission.digest || !isSubmittedBy(known, submission.submitter, this.key)) return this.#refuse(client, id, idConflict(id));
       this.#out.after.push({ to: 'accepted', client, id });
       if (prior !== undefined && !this.tasks.has(id)) this.#tellEnd(client, prior, follow);
-      else this.#watched(client, id, follow);
+      else this.#watched(client, submission.submitter, id, follow);
       return;
     }
     const problem = refusalOf(submission, this);
@@ -216,8 +216,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     this.#out.after.push({ to: 'client', client, message });
   }
 
-  #watched(client: number, id: string, follow: boolean): void {
-    const task = this.tasks.get(id);
+  #watched(client: number, by: string, id: string, follow: boolean): void {
+    const task = this.#ledger.taskOf(id, by);
     if (task !== undefined) {
       this.#watchers.add(client, id, follow);
       if (follow) {
@@ -227,7 +227,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
       return;
     }
     const story = this.recent.get(id);
-    if (story !== undefined) this.#tellEnd(client, story, follow);
+    if (story?.accepted.submitter === by) this.#tellEnd(client, story, follow);
     else this.#out.after.push({ to: 'lookup', client, id, follow });
   }
 
@@ -246,9 +246,9 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
   }
 
-  #cancelled(client: number, id: string): void {
-    const task = this.tasks.get(id);
-    if (task === undefined) return this.#watched(client, id, false);
+  #cancelled(client: number, by: string, id: string): void {
+    const task = this.#ledger.taskOf(id, by);
+    if (task === undefined) return this.#watched(client, by, id, false);
     this.#watchers.add(client, id, false);
     this.#kill(task, 'cancelled');
     this.#finish(task, 'cancelled', { error: { code: 'cancelled', message: 'the task was cancelled' } });
@@ -571,7 +571,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const task = this.tasks.get(submission.id);
     // One that has ended was accepted once: it is not refused now.
     if (this.recent.has(submission.id) || event.prior !== undefined) return;
-    const isKept = task !== undefined && task.seq <= this.#durable && task.accepted.digest === submission.digest;
+    const isKept = task !== undefined && task.seq <= this.#durable && task.accepted.digest === submission.digest && task.accepted.submitter === submission.submitter;
     if (isKept) this.#out.after.push({ to: 'accepted', client, id: submission.id });
     else this.#refuse(client, submission.id, problem);
   }

@@ -39,6 +39,8 @@ const removedAtOnceMax = 100;
 export interface HomeStoreOptions {
   /** Folder of this home's store. */
   folder: string;
+  /** The home's own key. */
+  key: string;
   indexWorker: URL;
   /** The disk under journal and blobs, and the bounds: only tests have a reason to choose them. */
   files?: Files;
@@ -82,7 +84,7 @@ export class HomeStore {
     this.retention = { ...defaultRetention, ...options.retention };
     this.blobs = new Blobs(this.#files, join(options.folder, 'blobs'), (hash) => this.#names.came(hash, performance.now()));
     this.index = new HistoryIndex({ path: join(options.folder, 'history.db'), worker: options.indexWorker });
-    this.#feed = new HistoryFeed(this.index);
+    this.#feed = new HistoryFeed(this.index, options.key);
   }
 
   /** Takes the store for this process. Throws StoreInUse. */

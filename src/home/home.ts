@@ -11,11 +11,13 @@ import { randomBytes } from 'node:crypto';
 import { TickClock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
 import { causeText, PotluckError } from '../errors.ts';
+import type { Roster } from '../identity/roster.ts';
 import { inParts } from '../lib/parts.ts';
 import { limits } from '../limits.ts';
 import { type Connection, type Machine, type Message, type MessageBody, type MessageOf, type PeerInfo, type Problem, type Value } from '../wire/index.ts';
 import { ClientLink } from './client-link.ts';
 import { Compaction } from './compaction.ts';
+import { isHeldBy, needsContent } from './held-state.ts';
 import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
 import { HomeState } from './home-state.ts';
 import { HomeStore, type HomeStoreOptions } from './home-store.ts';
@@ -30,6 +32,7 @@ export interface HomeOptions {
   key: string;
   incarnation: string;
   version: string;
+  roster: Roster;
   machine: Machine;
   /** Folder of the store. */
   folder: string;
@@ -58,6 +61,7 @@ const compactMs = 3_600_000;
 export class Home {
   readonly store: HomeStore;
   readonly programs: ProgramCache;
+  readonly roster: Roster;
   readonly #o: HomeOptions;
   readonly #clients = new Map<number, ClientLink>();
   #clock = new TickClock(limits.tickMsMax);
@@ -73,7 +77,8 @@ export class Home {
 
   constructor(options: HomeOptions) {
     this.#o = options;
-    this.store = new HomeStore({ folder: options.folder, indexWorker: options.indexWorker, ...options.store });
+    this.roster = options.roster;
+    this.store = new HomeStore({ folder: options.folder, key: options.key, indexWorker: options.indexWorker, ...options.store });
     this.programs = new ProgramCache(this.store.blobs);
   }
 
@@ -111,10 +116,10 @@ export class Home {
       connect: this.#o.connect,
       infoOf: (peer) => state.runners.get(peer)?.info,
       wanted: (peer) => (state.runners.get(peer)?.attempts.size ?? 0) > 0 || (state.runners.get(peer)?.granted ?? 0) > 0,
-      provide: (hash) => this.provide(hash),
+      provide: async (peer, hash) => (needsContent(state, peer, hash) ? this.provide(hash) : undefined),
       onLinked: (peer, hello, roundTripMs) => driver.dispatch({ type: 'runner_linked', peer, incarnation: hello.incarnation, held: hello.held ?? [], roundTripMs }),
       onUnlinked: (peer) => driver.dispatch({ type: 'runner_unlinked', peer }),
-      onMessage: (peer, connection, message) => this.#fromRunner(driver, peer, connection, message),
+      onMessage: (peer, connection, message) => this.#fromRunner({ driver, state }, peer, connection, message),
       log: this.#o.log,
     });
     const compaction = new Compaction({
@@ -180,6 +185,10 @@ export class Home {
 
   /** A link on which a client said hello. */
   accept(connection: Connection): void {
+    if (this.roster.roleOf(connection.peerKey) === 'runner') {
+      connection.close({ code: 'not_allowed', message: 'this machine may only run tasks: its key has the role runner, which can neither submit nor read any', hint: 'submit on the machine of a member, or ask an admin for a new invitation: potluck invite --role member' });
+      return;
+    }
     const number = (this.#clientCount += 1);
     const client = new ClientLink(number, connection, this, this.#o.about);
     this.#clients.set(number, client);
@@ -295,10 +304,11 @@ export class Home {
     });
   }
 
-  #fromRunner(driver: Core['driver'], peer: string, connection: Connection, message: Message): void {
+  #fromRunner({ driver, state }: Pick<Core, 'driver' | 'state'>, peer: string, connection: Connection, message: Message): void {
     switch (message.kind) {
       case 'attempt_ended':
-        if (message.result === undefined || message.result instanceof Uint8Array) driver.dispatch({ type: 'attempt_ended', peer, end: message });
+        // What is stale brings nothing onto our disk.
+        if (message.result === undefined || message.result instanceof Uint8Array || !isHeldBy(state, peer, message)) driver.dispatch({ type: 'attempt_ended', peer, end: message });
         else void this.#fetchResult(driver, peer, connection, message, message.result.hash);
         return;
       case 'started':

@@ -10,7 +10,7 @@
  */
 import { Heap } from '../lib/heap.ts';
 import { Recent } from './past-state.ts';
-import type { HomeRecord, RecordOf, Story } from './records.ts';
+import type { HomeRecord, Known, Past, RecordOf, Story } from './records.ts';
 import { applyToTask, endedStory, newTask, retryPauseMs, type Task, taskFrom } from './task-state.ts';
 import { Waiting } from './waiting-state.ts';
 
@@ -25,6 +25,17 @@ export class Ledger {
 
   constructor(selfKey: string) {
     this.waiting = new Waiting(selfKey);
+  }
+
+  /** Somebody else's task is taken for unknown. */
+  taskOf(id: string, submitter: string): Task | undefined {
+    const task = this.tasks.get(id);
+    return task?.accepted.submitter === submitter ? task : undefined;
+  }
+
+  /** What has this id, also if it has ended. @param prior what is known of it that is no longer in memory */
+  known(id: string, prior: Past | undefined): Known | undefined {
+    return this.tasks.get(id) ?? this.recent.stories.get(id) ?? prior;
   }
 
   /** Returns the story when the record ended a task, or told one again. */

@@ -7,7 +7,7 @@ import { sourceOf } from '../lib/stream-ends.ts';
 import { limits } from '../limits.ts';
 import type { MessageOf } from '../wire/messages.ts';
 import type { OutputNews } from './home-events.ts';
-import { isPruned, type Past, type PrunedTask, type Story } from './records.ts';
+import { isPruned, type Known, type Past, type PrunedTask, type Story } from './records.ts';
 
 /** The last that ended, within limits.endedInMemoryMax and limits.endedInMemoryBytes. */
 export class Recent {
@@ -42,8 +42,20 @@ const storyBytes = ({ accepted, ended }: Story): number => {
   return 500 + size(accepted.args) + size(accepted.kwargs) + size(ended.result) + (ended.stdout?.head.length ?? 0) + (ended.stdout?.tail.length ?? 0) + (ended.stderr?.head.length ?? 0) + (ended.stderr?.tail.length ?? 0);
 };
 
+/** So much of a key tells submitters of pruned tasks apart; what could be had by forging it is how a task ended. */
+const tagLength = 16;
+
+/** Names what was submitted, and by whom unless it was the home's own user: what is left of a pruned task still says it. */
+export const digestFor = (content: string, submitter: string, homeKey: string): string => (submitter === homeKey ? content : `${content}@${submitter.slice(0, tagLength)}`);
+
+export function isSubmittedBy(past: Known, key: string, homeKey: string): boolean {
+  if (!isPruned(past)) return past.accepted.submitter === key;
+  const [, tag] = past.digest.split('@');
+  return tag === undefined ? key === homeKey : tag === key.slice(0, tagLength);
+}
+
 /** Names the content with which it was submitted. */
-export const digestOf = (past: Past): string => (isPruned(past) ? past.digest : past.accepted.digest);
+export const digestOf = (past: Known): string => (isPruned(past) ? past.digest : past.accepted.digest);
 
 /** Of a pruned task: how it ended, and that this is all. */
 const prunedOutcome = ({ id, state, endedWall }: PrunedTask): MessageOf<'outcome'> => ({

@@ -132,4 +132,7 @@ export interface Story {
 /** What a home knows of a task that ended: everything, or what pruning left. */
 export type Past = Story | PrunedTask;
 
-export const isPruned = (past: Past): past is PrunedTask => !('accepted' in past);
+/** A task, ended or not, as far as it says who submitted what. */
+export type Known = Pick<Story, 'accepted'> | PrunedTask;
+
+export const isPruned = (past: Known): past is PrunedTask => !('accepted' in past);

@@ -14,7 +14,8 @@ export interface RunnerLinksOptions {
   infoOf: (peer: string) => PeerInfo | undefined;
   /** Whether the link is still wanted, when dialling failed. */
   wanted: (peer: string) => boolean;
-  provide: (hash: string) => Promise<Uint8Array | undefined>;
+  /** What that runner may have of what it asks for. */
+  provide: (peer: string, hash: string) => Promise<Uint8Array | undefined>;
   onLinked: (peer: string, hello: MessageOf<'hello'>, roundTripMs: number) => void;
   onUnlinked: (peer: string) => void;
   onMessage: (peer: string, connection: Connection, message: Message) => void;
@@ -81,7 +82,7 @@ export class RunnerLinks {
   async #open(peer: string, info: PeerInfo, signal: AbortSignal): Promise<void> {
     const connection = await this.#o.connect(info);
     const before = performance.now();
-    connection.serve(this.#o.provide);
+    connection.serve((hash) => this.#o.provide(peer, hash));
     const hello = await greet(connection, this.#o.hello());
     if (signal.aborted) {
       this.#dialling.delete(peer);

@@ -167,6 +167,13 @@ export function endedRecord(task: Task, state: OutcomeState, { result, error, ru
   };
 }
 
+/** Hashes of its program and of what does not travel inside messages. */
+export function contentOf({ accepted: { program, args, kwargs } }: Task): string[] {
+  const hashes = [program];
+  for (const value of [args, kwargs]) if (value !== undefined && !(value instanceof Uint8Array)) hashes.push(value.hash);
+  return hashes;
+}
+
 /** What its runner is told. Built without spreads: there is one for every attempt. */
 export function attemptMessage(task: Task, attempt: number, key: string, ahead: boolean): MessageOf<'attempt'> {
   const { program, language, function: name, args, kwargs, options, submitter } = task.accepted;

@@ -10,6 +10,26 @@ import { loadOf } from './placement-state.ts';
 import { continuationBytes, cutCharacterBytes } from '../lib/utf8.ts';
 import type { AttemptStory, Kept, PrunedTask, Story } from './records.ts';
 import { currentAttempt, type Task } from './task-state.ts';
+import type { Viewer } from './viewer.ts';
+
+const tasksListedMax = 100;
+
+/** Those of the viewer; for an admin also that others exist. */
+export function statusRows(home: HomeState, viewer: Viewer, nowMs: number) {
+  const rows = [];
+  for (const task of home.tasks.values()) {
+    if (rows.length >= tasksListedMax) break;
+    if (task.accepted.submitter === viewer.key) rows.push(taskRow(home, task, nowMs));
+    else if (viewer.isAdmin) rows.push(othersRow(task, viewer, nowMs));
+  }
+  return rows;
+}
+
+/** What an admin may know of it. */
+function othersRow(task: Task, viewer: Viewer, nowMs: number) {
+  const current = currentAttempt(task);
+  return { id: task.id, state: task.state, peer: current?.peer ?? null, attempt: current?.attempt ?? task.attempts.length, age_ms: Math.round(nowMs - task.accepted.at), submitter: viewer.nameOf(task.accepted.submitter) };
+}
 
 /** A task that has not ended, as a row. */
 export function taskRow(home: HomeState, task: Task, nowMs: number) {
@@ -70,20 +90,27 @@ export function historyRow(entry: HistoryEntry) {
   };
 }
 
+/** What an admin may know of it: an error's message may say what the program said. */
+export function othersHistoryRow({ id, state, peer, attempt, queuedMs, runMs, acceptedAt, endedAt }: HistoryEntry, submitter: string) {
+  const times = { queued_ms: round(queuedMs), run_ms: runMs === null ? null : round(runMs), accepted_at: new Date(acceptedAt).toISOString(), ended_at: new Date(endedAt).toISOString() };
+  return { id, state, peer, attempt, ...times, submitter };
+}
+
 /** Of tasks that have not ended and match, the newest first. They are in no index: it is made of outcomes. */
-export function openRows(home: HomeState, query: { limit: number; state?: string; peer?: string; since?: number }, nowMs: number) {
+export function openRows(home: HomeState, viewer: Viewer, query: { limit: number; state?: string; peer?: string; since?: number }, nowMs: number) {
   const { limit, state, peer, since = -Infinity } = query;
   const found: Task[] = [];
   for (const task of home.tasks.values()) {
+    if (task.accepted.submitter !== viewer.key && !viewer.isAdmin) continue;
     if (task.accepted.wall < since || (state !== undefined && task.state !== state)) continue;
     if (peer === undefined || currentAttempt(task)?.peer === peer) found.push(task);
   }
   // Nearly in this order already, which makes it cheap for a million.
   found.sort((a, b) => a.accepted.wall - b.accepted.wall || a.seq - b.seq);
-  return found.slice(-limit).toReversed().map((task) => openHistoryRow(task, nowMs));
+  return found.slice(-limit).toReversed().map((task) => openHistoryRow(task, viewer, nowMs));
 }
 
-function openHistoryRow(task: Task, nowMs: number) {
+function openHistoryRow(task: Task, viewer: Viewer, nowMs: number) {
   const { id, accepted, state, attempts } = task;
   const current = currentAttempt(task);
   return {
@@ -91,8 +118,7 @@ function openHistoryRow(task: Task, nowMs: number) {
     state,
     peer: current?.peer ?? null,
     attempt: current?.attempt ?? attempts.length,
-    function: accepted.function,
-    language: accepted.language,
+    ...(accepted.submitter === viewer.key ? { function: accepted.function, language: accepted.language } : { submitter: viewer.nameOf(accepted.submitter) }),
     queued_ms: round((current?.at ?? nowMs) - accepted.at),
     run_ms: null,
     accepted_at: new Date(accepted.wall).toISOString(),
@@ -161,6 +187,31 @@ export function endedTask(story: Story, result: Uint8Array | undefined): Buffer 
   });
   if (result === undefined) return Buffer.from(document);
   return Buffer.concat([Buffer.from(`${document.slice(0, -1)},"result":`), result, Buffer.from('}')]);
+}
+
+/** That somebody else's task exists, when, where and how it ended: no program, arguments, output, result or error. */
+export function othersTaskDocument(task: Task | Story, viewer: Viewer, nowMs: number): Buffer {
+  const { accepted, attempts } = task;
+  const ended = 'ended' in task ? task.ended : undefined;
+  const last = attempts.at(-1);
+  return Buffer.from(
+    JSON.stringify({
+      id: accepted.id,
+      state: 'ended' in task ? task.ended.state : task.state,
+      submitter: viewer.nameOf(accepted.submitter),
+      peer: ended === undefined ? (last?.state === 'assigned' || last?.state === 'running' ? last.peer : null) : ended.peer,
+      attempt: attempts.length,
+      queued_ms: round('ended' in task ? task.queuedMs : (last?.at ?? nowMs) - accepted.at),
+      run_ms: ended?.runMs === undefined || ended.runMs === null ? null : round(ended.runMs),
+      accepted_at: new Date(accepted.wall).toISOString(),
+      ended_at: ended === undefined ? null : new Date(ended.wall).toISOString(),
+      states: statesOf(accepted, attempts, ended),
+      attempts: attempts.map((attempt) => ({ ...attemptRow(attempt), reason: null })),
+      receipt: null,
+      waiting_for: null,
+      output: { stdout: outputOf(undefined), stderr: outputOf(undefined) },
+    }),
+  );
 }
 
 function plainOutcome({ kind: _kind, result: _result, queued_ms, run_ms, error, ...rest }: MessageOf<'outcome'>) {

@@ -130,6 +130,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     key: identity.keyId,
     incarnation,
     version,
+    roster,
     machine,
     folder,
     indexWorker: indexWorkerUrl,

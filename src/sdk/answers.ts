@@ -28,8 +28,10 @@ export interface PoolStatus {
 export interface TaskRow {
   id: string;
   state: TaskState;
-  function: string;
-  language: Language;
+  /** Of somebody else's task, which admins see, there is its submitter's name in place of these two. */
+  function?: string;
+  language?: Language;
+  submitter?: string;
   peer: string | null;
   attempt: number;
   age_ms: number;
@@ -56,8 +58,10 @@ export interface HistoryRow {
   state: TaskState;
   peer: string | null;
   attempt: number;
-  function: string;
-  language: Language;
+  /** Of somebody else's task, which admins see, there is its submitter's name in place of these two. */
+  function?: string;
+  language?: Language;
+  submitter?: string;
   queued_ms: number;
   run_ms: number | null;
   /** ISO 8601. */
@@ -90,6 +94,8 @@ export interface TaskStory {
   attempt: number;
   queued_ms: number;
   run_ms: number | null;
+  /** Of somebody else's task, which admins see: whose it is. Then of the rest only times, states and peers are there. */
+  submitter?: string;
   receipt: Receipt | null;
   result?: unknown;
   error?: ErrorRow;

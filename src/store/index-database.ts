@@ -18,7 +18,7 @@ import Database from 'libsql';
 import { removeIndex } from './index-file.ts';
 import type { Batch, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
 
-const SCHEMA_VERSION = 2;
+const SCHEMA_VERSION = 3;
 
 /** Up to this size the whole file is looked through at the start; that takes about 0.1 s. */
 const LOOKED_THROUGH_BYTES_MAX = 64 * 1024 * 1024;
@@ -31,13 +31,14 @@ const SCHEMA = `
   INSERT INTO meta VALUES ('appliedSeq', 0);
   CREATE TABLE task (
     id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, peer TEXT, attempt INTEGER NOT NULL, language TEXT NOT NULL,
-    function TEXT NOT NULL, program TEXT NOT NULL, accepted_at REAL NOT NULL, ended_at REAL NOT NULL,
+    function TEXT NOT NULL, program TEXT NOT NULL, submitter TEXT, accepted_at REAL NOT NULL, ended_at REAL NOT NULL,
     queued_ms REAL NOT NULL, run_ms REAL, error TEXT, seq INTEGER NOT NULL,
     record BLOB NOT NULL, record_crc INTEGER NOT NULL, row_crc INTEGER NOT NULL
   );
   CREATE INDEX task_accepted ON task (accepted_at, seq);
   CREATE INDEX task_state ON task (state, accepted_at, seq);
   CREATE INDEX task_peer ON task (peer, accepted_at, seq);
+  CREATE INDEX task_submitter ON task (submitter, accepted_at, seq) WHERE submitter IS NOT NULL;
   CREATE INDEX task_seq ON task (seq);
   CREATE TABLE pruned (id TEXT NOT NULL UNIQUE, digest TEXT NOT NULL, state TEXT NOT NULL, ended_at REAL NOT NULL, seq INTEGER NOT NULL, row_crc INTEGER NOT NULL);
   CREATE INDEX pruned_seq ON pruned (seq);
@@ -45,7 +46,7 @@ const SCHEMA = `
 `;
 
 const COLUMNS = [
-  'id', 'state', 'peer', 'attempt', 'language', 'function', 'program', 'accepted_at', 'ended_at',
+  'id', 'state', 'peer', 'attempt', 'language', 'function', 'program', 'submitter', 'accepted_at', 'ended_at',
   'queued_ms', 'run_ms', 'error', 'seq', 'record_crc', 'row_crc',
 ] as const;
 const ENTRY = COLUMNS.join(', ');
@@ -58,6 +59,7 @@ interface StoredEntry {
   language: string;
   function: string;
   program: string;
+  submitter: string | null;
   accepted_at: number;
   ended_at: number;
   queued_ms: number;
@@ -270,6 +272,8 @@ function conditionsOf(query: HistoryQuery): { where: string; values: (string | n
   };
   add('state = ?', query.state);
   add('peer = ?', query.peer);
+  if (query.submitter === null) conditions.push('submitter IS NULL');
+  else add('submitter = ?', query.submitter);
   add('accepted_at >= ?', query.since);
   add('accepted_at < ?', query.before);
   return { where: conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`, values };
@@ -277,7 +281,7 @@ function conditionsOf(query: HistoryQuery): { where: string; values: (string | n
 
 function valuesOf(entry: HistoryEntry): (string | number | null)[] {
   const values = [
-    entry.id, entry.state, entry.peer, entry.attempt, entry.language, entry.function, entry.program,
+    entry.id, entry.state, entry.peer, entry.attempt, entry.language, entry.function, entry.program, entry.submitter,
     entry.acceptedAt, entry.endedAt, entry.queuedMs, entry.runMs, entry.error, entry.seq,
   ];
   return values.map((value) => (typeof value === 'string' ? storable(value) : value));
@@ -309,6 +313,7 @@ function entryOf(stored: StoredEntry): HistoryEntry {
     language: stored.language,
     function: stored.function,
     program: stored.program,
+    submitter: stored.submitter,
     acceptedAt: stored.accepted_at,
     endedAt: stored.ended_at,
     queuedMs: stored.queued_ms,

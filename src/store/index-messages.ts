@@ -11,6 +11,8 @@ export interface HistoryEntry {
   function: string;
   /** SHA-256 of the program, hexadecimal. */
   program: string;
+  /** The key of who submitted it; null: the home's own user. */
+  submitter: string | null;
   acceptedAt: number;
   endedAt: number;
   queuedMs: number;
@@ -31,6 +33,8 @@ export interface HistoryQuery {
   limit: number;
   state?: string;
   peer?: string;
+  /** null: the home's own user. */
+  submitter?: string | null;
   since?: number;
   before?: number;
 }

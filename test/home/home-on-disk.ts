@@ -8,6 +8,7 @@ import { Home } from '../../src/home/home.ts';
 import { isPruned } from '../../src/home/records.ts';
 import type { Retention } from '../../src/home/retention-state.ts';
 import type { Files } from '../../src/store/files.ts';
+import { TestRoster } from '../helpers/members.ts';
 import { granted, info, linked, submitted, up } from '../helpers/home.ts';
 
 /** The history's thread, built for this test file, and a folder; `remove` takes both away. */
@@ -38,6 +39,7 @@ export interface OnDisk {
 
 export class HomeOnDisk {
   readonly home: Home;
+  readonly roster = new TestRoster({ k: 'admin', alice: 'member', bob: 'member', carl: 'runner' });
   readonly log: string[] = [];
   readonly broken: unknown[] = [];
 
@@ -47,6 +49,7 @@ export class HomeOnDisk {
       key: 'k',
       incarnation: 'own-1',
       version: '0',
+      roster: this.roster,
       machine: { boot: 'own', net: '' },
       folder,
       indexWorker,

@@ -61,12 +61,12 @@ describe('the outcome of a task', () => {
   it('goes to everybody who watches, once', () => {
     const h = home();
     const attempt = theAttempt(h.tell(submitted('t')));
-    h.tell({ type: 'watched', client: 2, id: 't', follow: false }, { type: 'watched', client: 3, id: 't', follow: true }, { type: 'client_gone', client: 3 });
+    h.tell({ type: 'watched', by: 'k', client: 2, id: 't', follow: false }, { type: 'watched', by: 'k', client: 3, id: 't', follow: true }, { type: 'client_gone', client: 3 });
     expect(toClients(h.tell(ended(attempt)), 'outcome').map(({ client }) => client)).toEqual([1, 2]);
   });
 
   it('of a task that is not known is looked up behind the disk', () => {
-    expect(home().tell({ type: 'watched', client: 7, id: 'nobody', follow: false }).after).toEqual([{ to: 'lookup', client: 7, id: 'nobody', follow: false }]);
+    expect(home().tell({ type: 'watched', by: 'k', client: 7, id: 'nobody', follow: false }).after).toEqual([{ to: 'lookup', client: 7, id: 'nobody', follow: false }]);
   });
 });
 

@@ -18,8 +18,8 @@ describe('output at its home', () => {
     const attempt = theAttempt(h.tell(submitted('t', {}, { follow: true })));
     expect(newsIn(h.tell(printed(attempt, 0, 'one ')))).toMatchObject([{ id: 't', attempt: 1, peer: 'a', text: 'one ', again: false }]);
     h.tell(printed(attempt, 4, 'two'));
-    expect(newsIn(h.tell({ type: 'watched', client: 2, id: 't', follow: true }))).toMatchObject([{ client: 2, text: 'one two', again: true }]);
-    expect(newsIn(h.tell({ type: 'watched', client: 3, id: 't', follow: false }))).toEqual([]);
+    expect(newsIn(h.tell({ type: 'watched', by: 'k', client: 2, id: 't', follow: true }))).toMatchObject([{ client: 2, text: 'one two', again: true }]);
+    expect(newsIn(h.tell({ type: 'watched', by: 'k', client: 3, id: 't', follow: false }))).toEqual([]);
   });
 
   it('of an attempt that does not count is dropped', () => {
@@ -60,7 +60,7 @@ describe('output at its home', () => {
     const h = new TestHome().withRunners({ a: 1 });
     const attempt = theAttempt(h.tell(submitted('t')));
     h.tell(printed(attempt, 0, 'last words'), ended(attempt));
-    const decided = h.tell({ type: 'watched', client: 5, id: 't', follow: true });
+    const decided = h.tell({ type: 'watched', by: 'k', client: 5, id: 't', follow: true });
     expect(newsIn(decided)).toMatchObject([{ client: 5, text: 'last words' }]);
     expect(decided.after.at(-1)).toMatchObject({ to: 'client', message: { kind: 'outcome' } });
   });

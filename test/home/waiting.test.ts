@@ -44,7 +44,7 @@ describe('why a task waits', () => {
     h.tell({ type: 'tracker_up' });
     const client = 1;
     h.tell(submitted('t', {}, { follow: true }));
-    expect(toClients(h.tell({ type: 'watched', client, id: 't', follow: true }), 'task_state')).toMatchObject([{ state: 'queued', waiting_for: 'no peer of the pool is up' }]);
+    expect(toClients(h.tell({ type: 'watched', by: 'k', client, id: 't', follow: true }), 'task_state')).toMatchObject([{ state: 'queued', waiting_for: 'no peer of the pool is up' }]);
     h.tell(up('a'));
     expect(toClients(h.pass(1_100), 'task_state').at(-1)).toMatchObject({ state: 'queued', waiting_for: '4 slots of 1 fitting peer are free; waiting for the tracker to grant one' });
   });

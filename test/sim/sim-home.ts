@@ -172,9 +172,9 @@ export class SimHome {
         return this.dispatch({ type: 'submitted', client, follow, submission: { ...spec, digest, submitter: 'member' }, prior });
       }
       case 'watch':
-        return this.dispatch({ type: 'watched', client, id: message.id, follow: message.follow });
+        return this.dispatch({ type: 'watched', client, by: 'member', id: message.id, follow: message.follow });
       case 'cancel':
-        return this.dispatch({ type: 'cancelled', client, id: message.id });
+        return this.dispatch({ type: 'cancelled', client, by: 'member', id: message.id });
       default:
         throw new Error(`a client does not send "${message.kind}"`);
     }

@@ -46,7 +46,7 @@ function make(onApplied?: (seq: number) => void): HistoryIndex {
 function row(n: number, changes: Partial<HistoryRow> = {}): HistoryRow {
   return {
     id: `task-${n}`, state: 'done', peer: 'left', attempt: 1, language: 'python', function: 'main',
-    program: 'ab'.repeat(32), acceptedAt: 1_000_000 + n, endedAt: 2_000_000 + n, queuedMs: 0.25, runMs: 1.5, error: null,
+    program: 'ab'.repeat(32), submitter: null, acceptedAt: 1_000_000 + n, endedAt: 2_000_000 + n, queuedMs: 0.25, runMs: 1.5, error: null,
     seq: n, record: Buffer.from(`the story of ${n}`), ...changes,
   };
 }
