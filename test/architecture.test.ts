@@ -55,12 +55,13 @@ const mayImport: Record<string, readonly string[]> = {
   identity: ['lib', 'ground', 'wire'],
   store: ['lib', 'ground'],
   sandbox: ['lib', 'ground'],
+  probes: ['lib', 'ground', 'sandbox'],
   tracker: ['lib', 'ground', 'wire', 'identity'],
   home: ['lib', 'ground', 'wire', 'identity', 'store'],
   runner: ['lib', 'ground', 'wire', 'identity', 'sandbox'],
   page: ['lib', 'ground', 'wire'],
   sdk: ['lib', 'ground', 'wire', 'identity'],
-  main: ['lib', 'ground', 'wire', 'identity', 'store', 'sandbox', 'tracker', 'home', 'runner', 'page', 'sdk'],
+  main: ['lib', 'ground', 'wire', 'identity', 'store', 'sandbox', 'probes', 'tracker', 'home', 'runner', 'page', 'sdk'],
   cli: ['lib', 'ground', 'wire', 'sdk', 'main'],
 };
 

@@ -5,6 +5,7 @@ import { nearest } from '../lib/nearest.ts';
 import { version } from '../version.ts';
 import { addClient, addClientCommands } from './commands/client.ts';
 import { examples } from './commands/client-flags.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addDown } from './commands/down.ts';
 import { addJournal } from './commands/journal.ts';
 import { addPeer } from './commands/peer.ts';
@@ -50,6 +51,7 @@ export function makeProgram(terminal: Terminal, ended: (status: number) => void)
   addTracker(program, start);
   addPeer(program, start);
   addClientCommands(program, start);
+  addDoctor(program, start);
   addJournal(program, start);
   addClient(program, start);
   for (const command of everyCommand(program)) prepare(command, terminal);

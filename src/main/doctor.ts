@@ -1,0 +1,47 @@
+/** Composition of `potluck doctor`: what this machine has, and what the probes say of it, now. */
+import type { PeerOptions } from '../config.ts';
+import { runProbes } from '../probes/battery.ts';
+import type { Finding, Level } from '../probes/types.ts';
+import { proofOf } from '../probes/verdict.ts';
+import { causeText } from '../errors.ts';
+import { type Interpreter, probeInterpreter } from '../sandbox/interpreters.ts';
+import { probeLevel } from '../sandbox/levels.ts';
+import type { Language } from '../wire/index.ts';
+import { guestsFolder } from './paths.ts';
+
+export interface DoctorReport {
+  /** What the probes proved. */
+  level: Level;
+  /** Why not more; empty at level 2. */
+  missing: string;
+  interpreters: { language: Language; path: string; version: string }[];
+  /** Languages that are not there, and why. */
+  without: { language: Language; why: string }[];
+  findings: Finding[];
+  tookMs: number;
+}
+
+/** Leaves nothing behind, and needs no pool. */
+export async function examine({ homeFolder, python, node }: Pick<PeerOptions, 'homeFolder' | 'python' | 'node'>): Promise<DoctorReport> {
+  const startedAt = performance.now();
+  const looked = await Promise.all([look('python', python), look('javascript', node)]);
+  const interpreters = looked.flatMap((found) => ('path' in found ? [found] : []));
+  const without = looked.flatMap((found) => ('why' in found ? [found] : []));
+  const level = await probeLevel();
+  const findings = interpreters.length === 0 ? [] : await runProbes({ homeFolder, guestsFolder, interpreters, level, heavy: true });
+  return {
+    ...proofOf(level.level, level.missing, findings),
+    interpreters: interpreters.map(({ language, path, version }) => ({ language, path, version })),
+    without,
+    findings,
+    tookMs: performance.now() - startedAt,
+  };
+}
+
+async function look(language: Language, path: string | null): Promise<Interpreter | { language: Language; why: string }> {
+  try {
+    return await probeInterpreter(language, path ?? undefined);
+  } catch (error) {
+    return { language, why: causeText(error) };
+  }
+}
