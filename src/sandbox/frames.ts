@@ -29,12 +29,12 @@ const KIND = { settings: 0x53, program: 0x50, drop: 0x44, job: 0x4a, ready: 0x48
 export interface Settings {
   /** What the guest writes after a job's output, before the job's number. */
   mark: string;
-  /** Where the guest makes its FIFO of tokens. */
-  tokens: string;
   name: string;
   memoryMb: number | null;
-  /** Descriptor 4 is the cgroup's count of processes. */
-  processCount: boolean;
+  /** Descriptor 4 is the cgroup's count of processes: of how many beside the guest's own; null: there is no cgroup. */
+  othersCounted: number | null;
+  /** It is in a box, without the network and the user's own files. */
+  boxed: boolean;
 }
 
 export interface Ready {

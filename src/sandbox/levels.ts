@@ -1,41 +1,74 @@
 /**
- * Which level of protection this machine reaches, by trying it: a group is made, a process
- * put in, seen there, killed through it, and the group removed.
+ * Which level of protection this machine reaches, by trying it.
+ *
+ * Limits: a group is made, a process put in, seen there, killed through it, and the group removed. Walls: each
+ * interpreter is started in the box, in such a group, and has to come to its end. This is the quick proof that the
+ * parts are there and work together; what the walls keep out is for the probes to show.
+ *
+ * Invariants
+ *  1. A user 0 who runs tasks as user 0 has level 0: they can undo any limit.
+ *  2. Walls without a cgroup are no level 2: nothing would bound what a task takes of the machine.
  */
 import { causeText } from '../errors.ts';
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { cgroupPlaces } from './cgroup-places.ts';
 import { Cgroup, makeParent, placeBelow } from './cgroup.ts';
 import type { CgroupPlace } from './cgroup.ts';
 import { removeGroups } from './stale.ts';
+import type { Isolation } from './types.ts';
+import { tryWalls } from './try-walls.ts';
+import type { WallsNeed } from './try-walls.ts';
+import type { Walls } from './walls.ts';
 
 export interface LevelProbe {
-  level: 0 | 1;
+  level: Isolation;
   /** Null: limits are kept by a watchdog, or not at all. */
   cgroup: CgroupPlace | null;
+  /** Null: no worker can be put in a box. */
+  walls: Walls | null;
   /** Why not more; empty where nothing is missing. */
   missing: string;
+  /** The one command that mends it, where there is one. */
+  fix: string;
+  /** What tasks do without in the box, a sentence each. */
+  notes: string[];
 }
 
-/** @param useCgroups false: as on a machine without cgroups. */
-export async function probeLevel(useCgroups = true): Promise<LevelProbe> {
+/**
+ * @param useCgroups false: as on a machine without cgroups
+ * @param need what a box would have to hold; null: as on a machine without walls
+ */
+export async function probeLevel(useCgroups = true, need: WallsNeed | null = null): Promise<LevelProbe> {
+  const limits = await probeLimits(useCgroups);
+  if (need === null || limits.cgroup === null) return limits;
+  const tried = await tryWalls(need, limits.cgroup);
+  if ('missing' in tried) return { ...limits, ...tried };
+  return { level: 2, cgroup: limits.cgroup, missing: '', fix: '', ...tried };
+}
+
+async function probeLimits(useCgroups: boolean): Promise<LevelProbe> {
   const hasProc = existsSync('/proc/self/stat');
+  const level = hasProc && process.getuid?.() !== 0 ? 1 : 0;
+  const base = { level, walls: null, fix: '', notes: [] } as const;
   const reasons: string[] = [];
   if (useCgroups && hasProc) {
-    for (const place of candidates()) {
+    for (const place of cgroupPlaces()) {
       const reason = await tryPlace(place);
-      if (reason === null) return { level: 1, cgroup: place, missing: '' };
+      if (reason === null) return { ...base, notes: [], cgroup: place, missing: '' };
       reasons.push(reason);
     }
   }
   const missing = `no cgroup for memory and processes: ${reasons[0] ?? 'none found'}`;
-  if (hasProc) return { level: 1, cgroup: null, missing: `${missing}; a watchdog keeps the limits` };
-  return { level: 0, cgroup: null, missing: `${missing}; a watchdog looks every now and then` };
+  const watched = hasProc ? 'a watchdog keeps the limits' : 'a watchdog looks every now and then';
+  return { ...base, notes: [], cgroup: null, missing: `${missing}; ${watched}`, fix: useCgroups ? CGROUP_FIX : '' };
 }
+
+/** Gives the user's own processes groups to make, where systemd starts what a user runs. */
+const CGROUP_FIX = 'systemd-run --user --scope -p Delegate=yes potluck peer';
 
 /** Null when all of it worked, else why not. */
 async function tryPlace(place: CgroupPlace): Promise<string | null> {
@@ -59,63 +92,4 @@ async function tryPlace(place: CgroupPlace): Promise<string | null> {
     child.kill('SIGKILL');
     await removeGroups(parent);
   }
-}
-
-/** The groups this process is in and, for version 2, those above that it may share. */
-function candidates(): CgroupPlace[] {
-  const mounts = cgroupMounts();
-  const own = readFileSync('/proc/self/cgroup', 'utf8').trim().split('\n').map(parseMembership);
-  const pids = locate(mounts, own, 'pids');
-  const memory = locate(mounts, own, 'memory');
-  const places: CgroupPlace[] = [];
-  if (pids !== null && memory !== null) places.push({ version: 1, pids, memory });
-  const unified = locate(mounts, own, '');
-  if (unified !== null && pids === null) {
-    // A group with processes of its own can have no children with limits: look above it,
-    // but not past a limit that was set on us.
-    for (let folder = unified; existsSync(join(folder, 'cgroup.procs')); folder = dirname(folder)) {
-      places.push({ version: 2, all: folder });
-      const limit = join(folder, 'memory.max');
-      if (existsSync(limit) && readFileSync(limit, 'utf8').trim() !== 'max') break;
-    }
-  }
-  return places;
-}
-
-interface Membership {
-  controllers: string[];
-  path: string;
-}
-
-interface Mount {
-  root: string;
-  folder: string;
-  unified: boolean;
-  controllers: string[];
-}
-
-function parseMembership(line: string): Membership {
-  const [, controllers = '', ...path] = line.split(':');
-  return { controllers: controllers.split(','), path: path.join(':') };
-}
-
-function cgroupMounts(): Mount[] {
-  return readFileSync('/proc/self/mountinfo', 'utf8').split('\n').flatMap((line) => {
-    const [before = '', after = ''] = line.split(' - ');
-    const [, , , root = '/', folder = ''] = before.split(' ');
-    const [type = '', , options = ''] = after.split(' ');
-    if (type !== 'cgroup' && type !== 'cgroup2') return [];
-    return [{ root, folder, unified: type === 'cgroup2', controllers: options.split(',') }];
-  });
-}
-
-/** The folder of our own group for a controller; '' asks for version 2. */
-function locate(mounts: Mount[], own: Membership[], controller: string): string | null {
-  const mount = mounts.find((each) => (controller === '' ? each.unified : !each.unified && each.controllers.includes(controller)));
-  const membership = own.find((each) => each.controllers.includes(controller));
-  if (mount === undefined || membership === undefined) return null;
-  const { root } = mount;
-  const path = root !== '/' && membership.path.startsWith(root) ? membership.path.slice(root.length) : membership.path;
-  const folder = join(mount.folder, path);
-  return existsSync(folder) ? folder : null;
 }

@@ -45,6 +45,12 @@ export function readRow(pid: number): ProcessRow | null {
   };
 }
 
+/** A process that this one started and that lives; null when there is none, or it is gone. */
+export function childOf(pid: number): number | null {
+  const listed = readIfThere(`/proc/${pid}/task/${pid}/children`)?.toString('latin1').trim().split(' ')[0];
+  return listed === undefined || listed === '' ? null : Number(listed);
+}
+
 /** False also for a zombie: it runs no more, and who should take note of it has not yet. */
 export function isAlive(pid: number): boolean {
   if (process.platform === 'linux') return readRow(pid)?.zombie === false;

@@ -9,12 +9,17 @@ import type { ErrorCode } from '../errors.ts';
 
 export type Language = 'python' | 'javascript';
 
+/** 0 bare, 1 limits, 2 walls. */
+export type Isolation = 0 | 1 | 2;
+
 export interface WorkerSpec {
   /** Unique among the workers of one `Workers`, forever. */
   worker: string;
   language: Language;
   /** The memory that the worker and all it starts may use together; null: no limit. */
   memoryMb: number | null;
+  /** The most that it may be held in; left out: what this machine reaches. */
+  isolation?: Isolation;
   /** The peer's name, for messages to people. */
   name: string;
 }

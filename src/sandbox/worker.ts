@@ -11,13 +11,11 @@
  *  3. After `kill` there are output and `gone`, nothing else.
  *  4. Output waits to be read (pace.ts) only while one job is outstanding: all that waits is that job's.
  */
-import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { getPriority, setPriority } from 'node:os';
-import { join } from 'node:path';
+import { constants, getPriority, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CONTROL_CLOSED, describeDeath } from './deaths.ts';
@@ -26,11 +24,14 @@ import { FrameError, FrameReader, jobFrame, settingsFrame } from './frames.ts';
 import type { Answer, GuestFrame } from './frames.ts';
 import { OutputStream } from './output.ts';
 import type { Pace } from './pace.ts';
-import { endFirstInShortage } from './processes.ts';
+import { launch } from './launch.ts';
+import type { Launched } from './launch.ts';
+import { childOf, endFirstInShortage } from './processes.ts';
 import { HeldPrograms } from './programs.ts';
 import { removeFolder } from './scratch.ts';
 import type { SpawnPlan } from './spawn-plan.ts';
-import { TOKENS_MAX, Tokens } from './tokens.ts';
+import { TOKENS_MAX } from './tokens.ts';
+import type { Tokens } from './tokens.ts';
 import type { Job, Language, WorkerEvent, WorkerSpec } from './types.ts';
 
 /** The mark is in the pipe before the answer is sent; only a task that moved its descriptors delays it. */
@@ -59,6 +60,8 @@ export interface WorkerOptions {
   scratch: string;
   plan: SpawnPlan;
   enclosure: Enclosure;
+  /** Null: no job is fed ahead. */
+  tokens: Tokens | null;
   pace: Pace;
   onEvent: (event: WorkerEvent) => void;
   monotonicNs: () => bigint;
@@ -68,6 +71,10 @@ interface Outstanding {
   job: number;
   recallable: boolean;
 }
+
+/** bubblewrap outside and, inside, its process 1. */
+const BOX_PROCESSES = 2;
+const TOKENS_FILLED = 'the task wrote into the descriptor by which its worker learns what to run';
 
 type Ending = { cause: 'died' } | { cause: 'killed' } | { cause: 'memory' } | { cause: 'broken'; why: string };
 
@@ -83,7 +90,7 @@ export class Worker {
   private readonly streams: { stdout: OutputStream; stderr: OutputStream };
   private child: ChildProcess | null = null;
   private control: Socket | null = null;
-  private tokens: Tokens | null = null;
+  private launched: Launched | null = null;
   private ready = false;
   private corked = false;
   /** What was read of the output, or is in a pipe, may wait for its turn. */
@@ -114,23 +121,32 @@ export class Worker {
     return this.child?.pid ?? null;
   }
 
+  /** The interpreter's; in a box it is not the process that was started. */
+  get interpreterPid(): number | null {
+    if (!this.boxed) return this.pid;
+    const inner = this.launched?.inner() ?? null;
+    return inner === null ? null : childOf(inner);
+  }
+
+  get boxed(): boolean {
+    return this.options.plan.gate !== null;
+  }
+
   get busy(): boolean {
     return this.outstanding.length + this.waiting.length > 0;
   }
 
   start(): void {
-    const { plan, spec, scratch } = this.options;
-    const child = spawn(plan.command, plan.args, plan.options);
+    const { plan, spec } = this.options;
+    this.launched = launch(plan, (pid) => this.enclose(pid));
+    const { child } = this.launched;
     this.child = child;
     child.on('error', (error) => this.end({ cause: 'broken', why: `the worker cannot be started: ${error.message}` }));
     child.on('exit', (code, signal) => {
-      this.exit = { code, signal };
+      this.exit = this.boxed ? exitInside(code, signal) : { code, signal };
       this.end({ cause: 'died' });
     });
     if (child.pid === undefined) return;
-    this.enclosure.enter(child.pid);
-    setPriority(child.pid, Math.min(NICENESS_MAX, getPriority() + NICENESS_ADDED));
-    endFirstInShortage(child.pid);
     for (const name of ['stdout', 'stderr'] as const) this.attach(child[name], (chunk) => this.onOutput(name, chunk));
     this.control = child.stdio[3] as Socket;
     this.attach(this.control, (chunk) => this.onControl(chunk));
@@ -138,14 +154,24 @@ export class Worker {
     this.control.write(
       settingsFrame({
         mark: this.mark.toString('latin1'),
-        tokens: join(scratch, 'tokens'),
         name: spec.name,
         memoryMb: spec.memoryMb,
-        processCount: this.enclosure.processCountFd !== null,
+        othersCounted: this.enclosure.processCountFd === null ? null : this.boxed ? BOX_PROCESSES : 0,
+        boxed: this.boxed,
       }),
     );
     const late = `the worker did not start within ${START_WAIT_MS / 1000} s`;
     this.startTimer = setTimeout(() => this.end({ cause: 'broken', why: late }), START_WAIT_MS);
+  }
+
+  private enclose(pid: number): void {
+    this.enclosure.enter(pid);
+    endFirstInShortage(pid);
+    try {
+      setPriority(pid, Math.min(NICENESS_MAX, getPriority() + NICENESS_ADDED));
+    } catch (error) {
+      if (!gone(error)) throw error;
+    }
   }
 
   /** @throws RangeError when that is more than `aheadMax` allows, or the numbers do not increase */
@@ -164,7 +190,9 @@ export class Worker {
   takeBack(): number[] {
     const unsent = this.waiting.map((job) => job.job);
     this.waiting = [];
-    const taken = this.ending === null ? (this.tokens?.takeAll() ?? []) : [];
+    const held = this.ending === null ? (this.options.tokens?.takeAll() ?? []) : [];
+    // A task can write there, too.
+    const taken = held.filter((job) => this.outstanding.some((entry) => entry.job === job && entry.recallable));
     const gone = new Set(taken);
     this.outstanding = this.outstanding.filter((entry) => !gone.has(entry.job));
     return [...taken, ...unsent];
@@ -246,9 +274,8 @@ export class Worker {
     if (this.ready) throw new FrameError('a second greeting');
     if (this.startTimer !== null) clearTimeout(this.startTimer);
     this.startTimer = null;
-    if (this.spec.language === 'python') this.tokens = new Tokens(join(this.options.scratch, 'tokens'));
     this.ready = true;
-    this.emit({ type: 'ready', worker: this.spec.worker, pid: frame.pid, version: frame.version });
+    this.emit({ type: 'ready', worker: this.spec.worker, pid: this.interpreterPid ?? this.pid ?? 0, version: frame.version });
     this.sendWaiting();
   }
 
@@ -260,7 +287,12 @@ export class Worker {
     const jobs = this.waiting;
     this.waiting = [];
     const first = this.outstanding.length === 0 ? 1 : 0;
-    if (jobs.length > first) this.tokens?.give(jobs.slice(first).map((job) => job.job));
+    const ahead = jobs.slice(first).map((job) => job.job);
+    if (ahead.length > 0 && this.options.tokens?.give(ahead) === false) {
+      this.outstanding.push(...jobs.map(({ job }) => ({ job, recallable: false })));
+      this.end({ cause: 'broken', why: TOKENS_FILLED });
+      return;
+    }
     jobs.forEach((job, index) => {
       const recallable = index >= first;
       for (const frame of this.programs.framesFor(job)) this.write(frame);
@@ -374,7 +406,7 @@ export class Worker {
     }
     await Promise.race([closed, delay(DRAIN_WAIT_MS)]);
     if (this.markTimer !== null) clearTimeout(this.markTimer);
-    this.tokens?.close();
+    this.options.tokens?.close();
     this.streams.stdout.releaseAll(this.outstanding[0]?.job ?? this.lastJob);
     this.streams.stderr.releaseAll(this.outstanding[0]?.job ?? this.lastJob);
     child?.stdout?.destroy();
@@ -427,4 +459,15 @@ export class Worker {
   private emit(event: WorkerEvent): void {
     this.options.onEvent(event);
   }
+}
+
+/** A process that ended before it was looked at. */
+function gone(error: unknown): boolean {
+  return error instanceof Error && 'info' in error && (error.info as { code?: unknown }).code === 'ESRCH';
+}
+
+/** bubblewrap tells a signal inside as shells do: 128 and its number. */
+function exitInside(code: number | null, signal: string | null): { code: number | null; signal: string | null } {
+  const name = code === null ? undefined : Object.entries(constants.signals).find(([, number]) => code === 128 + number)?.[0];
+  return name === undefined ? { code, signal } : { code: null, signal: name };
 }

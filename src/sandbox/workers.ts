@@ -24,9 +24,11 @@ import { Pace } from './pace.ts';
 import type { LevelProbe } from './levels.ts';
 import { codeOf, listProcesses, readRow } from './processes.ts';
 import { removeFolder } from './scratch.ts';
-import { MARKER_VARIABLE, spawnPlan } from './spawn-plan.ts';
+import { barePlan, boxedPlan, MARKER_VARIABLE } from './spawn-plan.ts';
 import { endMarked, removeGroups } from './stale.ts';
-import type { Job, Language, WorkerEvent, WorkerProcess, WorkerSpec } from './types.ts';
+import { Tokens, TokenStock } from './tokens.ts';
+import type { Isolation, Job, Language, WorkerEvent, WorkerProcess, WorkerSpec } from './types.ts';
+import { Box } from './walls.ts';
 import { Worker } from './worker.ts';
 
 /** Memory grows by some GB/s at most; a machine with 1 GB to spare survives this long. */
@@ -52,6 +54,8 @@ export class Workers {
   private readonly marker = randomBytes(12).toString('hex');
   private readonly place: CgroupPlace | null;
   private readonly keeper: Keeper;
+  private readonly tokens: TokenStock;
+  private box: Box | null = null;
   private readonly pace = new Pace();
   private readonly workers = new Map<string, Worker>();
   /** Workers that never were, until that is told. */
@@ -65,18 +69,21 @@ export class Workers {
     this.options = options;
     const { cgroup } = options.level;
     this.place = cgroup === null ? null : placeBelow(cgroup, `potluck-${this.marker}`);
+    this.tokens = new TokenStock(options.scratchRoot);
     this.keeper = new Keeper(`${MARKER_VARIABLE}=${this.marker}`, this.place === null ? [] : foldersOf(this.place));
   }
 
-  /** @throws when the folder or the cgroup cannot be made */
+  /** @throws when the folder, the cgroup or the box cannot be made */
   async start(): Promise<void> {
-    const { scratchRoot } = this.options;
+    const { scratchRoot, level } = this.options;
     await endEarlier(scratchRoot);
     await removeFolder(scratchRoot);
     await mkdir(scratchRoot, { recursive: true, mode: 0o700 });
     const record: EarlierPeer = { marker: this.marker, place: this.place };
     await writeFile(join(scratchRoot, RECORD_FILE), JSON.stringify(record), { mode: 0o600 });
     if (this.place !== null) makeParent(this.place);
+    if (level.walls !== null) this.box = await Box.open(level.walls, scratchRoot);
+    await this.tokens.start();
     this.keeper.start();
     this.watchdog = setInterval(() => this.watch(), WATCH_EVERY_MS);
     this.watchdog.unref();
@@ -88,6 +95,8 @@ export class Workers {
     for (const worker of this.workers.values()) worker.kill();
     if (this.workers.size > 0) await new Promise<void>((resolve) => this.idle.push(resolve));
     if (this.place !== null) await removeGroups(this.place);
+    this.box?.close();
+    await this.tokens.stop();
     await this.keeper.stop();
     await removeFolder(this.options.scratchRoot);
   }
@@ -104,34 +113,40 @@ export class Workers {
     const number = ++this.spawned;
     const scratch = join(this.options.scratchRoot, `${this.marker}-${number}`);
     const marker = `${this.marker}.${number}.`;
+    const isolation = spec.isolation ?? 2;
     let enclosure: Enclosure;
+    let tokens: Tokens | null = null;
     try {
       mkdirSync(scratch, { recursive: true, mode: 0o700 });
-      enclosure = this.enclose(number, marker, spec);
+      tokens = spec.language === 'python' ? this.tokens.take() : null;
+      enclosure = this.enclose(number, marker, spec, isolation);
     } catch (error) {
+      tokens?.close();
       this.cannotStart(spec, error);
       return;
     }
-    const plan = spawnPlan({
+    const input = {
       spec,
       interpreter,
       scratch,
       marker,
       guestsFolder: this.options.guestsFolder,
       processCountFd: enclosure.processCountFd,
-    });
+      tokensFd: tokens?.fd ?? null,
+    };
     const worker = new Worker({
       spec,
       scratch,
-      plan,
+      plan: isolation === 2 && this.box !== null ? boxedPlan(input, this.box) : barePlan(input),
       enclosure,
+      tokens,
       pace: this.pace,
       onEvent: (event) => this.onEvent(event),
       monotonicNs: () => process.hrtime.bigint(),
     });
     this.workers.set(spec.worker, worker);
     worker.start();
-    if (worker.pid !== null && this.place === null) this.keeper.add(worker.pid);
+    if (worker.pid !== null && enclosure instanceof ProcessTree) this.keeper.add(worker.pid);
   }
 
   /** @throws RangeError when there is no such worker, or it may not be given that many */
@@ -159,7 +174,7 @@ export class Workers {
       ageMs: Number((now - worker.startedNs) / 1_000_000n),
       jobsRun: worker.jobsRun,
       busy: worker.busy,
-      rssBytes: worker.pid === null || process.platform !== 'linux' ? null : (readRow(worker.pid)?.rssBytes ?? null),
+      rssBytes: process.platform !== 'linux' ? null : rssOf(worker.interpreterPid),
     }));
   }
 
@@ -180,15 +195,15 @@ export class Workers {
     return worker;
   }
 
-  private enclose(number: number, marker: string, spec: WorkerSpec): Enclosure {
-    if (this.place === null) return new ProcessTree(`${MARKER_VARIABLE}=${marker}`);
+  private enclose(number: number, marker: string, spec: WorkerSpec, isolation: Isolation): Enclosure {
+    if (this.place === null || isolation === 0) return new ProcessTree(`${MARKER_VARIABLE}=${marker}`);
     return Cgroup.make(placeBelow(this.place, `worker-${number}`), spec.memoryMb);
   }
 
   private onEvent(event: WorkerEvent): void {
     if (event.type === 'gone') {
-      const pid = this.workers.get(event.worker)?.pid ?? null;
-      if (pid !== null && this.place === null) this.keeper.remove(pid);
+      const worker = this.workers.get(event.worker);
+      if (worker?.pid != null && worker.enclosure instanceof ProcessTree) this.keeper.remove(worker.pid);
       this.workers.delete(event.worker);
     }
     this.options.onEvent(event);
@@ -214,6 +229,10 @@ export class Workers {
       else if (members.length > PROCESSES_MAX) worker.overProcesses(PROCESSES_MAX);
     }
   }
+}
+
+function rssOf(pid: number | null): number | null {
+  return pid === null ? null : (readRow(pid)?.rssBytes ?? null);
 }
 
 const RECORD_FILE = 'workers.json';

@@ -3,14 +3,21 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import type { LevelProbe } from '../../src/sandbox/levels.ts';
+import type { WallsNeed } from '../../src/sandbox/try-walls.ts';
 import type { Job, JobFailed, JobResult, Language, WorkerEvent, WorkerExited } from '../../src/sandbox/types.ts';
 import { Workers } from '../../src/sandbox/workers.ts';
+
+/** What a box has to hold for the interpreters of tests. */
+export async function wallsNeed(): Promise<WallsNeed> {
+  const interpreters = await Promise.all([probeInterpreter('python'), probeInterpreter('javascript')]);
+  return { interpreters, guestsFolder, hidden: [homedir()] };
+}
 
 export const guestsFolder = fileURLToPath(new URL('../../src/sandbox/guests', import.meta.url));
 const DEADLINE_MS = 20_000;

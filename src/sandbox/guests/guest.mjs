@@ -12,12 +12,14 @@
  *  3. What is needed to answer was bound here before the first task ran.
  */
 import { readSync, readdirSync } from 'node:fs';
-import { CONTROL_FD, listen, sleep, writeWhole } from './node_guest/channel.mjs';
+import { CONTROL_FD, closeUnknown, listen, sleep, writeWhole } from './node_guest/channel.mjs';
 import { describe, failure } from './node_guest/failures.mjs';
 import { findFunction, functionMissing, keepProgram, load } from './node_guest/programs.mjs';
 import { encodeResult, parseArguments } from './node_guest/values.mjs';
 
 const PROCESS_COUNT_FD = 4;
+/** Tokens of jobs fed ahead, of which JavaScript takes none. */
+const LAST_KNOWN_FD = 5;
 /** The host reads this as: the task closed the worker's channel. */
 const EXIT_CONTROL_LOST = 113;
 const FLAG_MARK_OUT = 1;
@@ -32,7 +34,7 @@ const hrtime = process.hrtime.bigint.bind(process.hrtime);
 const stringify = JSON.stringify;
 const { pid } = process;
 
-/** @type {{ mark: string, name: string, memoryMb: number | null, processCount: boolean }} */
+/** @type {{ mark: string, name: string, memoryMb: number | null, othersCounted: number | null, boxed: boolean }} */
 let settings;
 /** @type {Map<string, import('./node_guest/programs.mjs').Program>} */
 const programs = new Map();
@@ -84,12 +86,13 @@ function activityLeft() {
 
 /** The count has this process's threads in it, and one that ended may take a moment to go. */
 function processesLeft() {
-  if (!settings.processCount) return false;
+  const others = settings.othersCounted;
+  if (others === null) return false;
   const bytes = Buffer.alloc(16);
   for (let look = 0; look < 20; look++) {
     try {
       const size = readSync(PROCESS_COUNT_FD, bytes, 0, 16, 0);
-      if (Number(bytes.toString('latin1', 0, size)) <= readdirSync('/proc/self/task').length) return false;
+      if (Number(bytes.toString('latin1', 0, size)) <= others + readdirSync('/proc/self/task').length) return false;
     } catch {
       return true; // a task closed the descriptor
     }
@@ -178,6 +181,8 @@ process.exit = /** @type {typeof process.exit} */ (
 );
 
 // --- the control channel ---------------------------------------------------------------
+
+closeUnknown(LAST_KNOWN_FD);
 
 /** @param {Buffer} frame */
 function onFrame(frame) {

@@ -3,11 +3,31 @@
  * Whole frames from the host, whole writes to any descriptor. A frame is a 4-byte
  * big-endian length, one byte of kind, and the rest (see frames.ts).
  */
-import { writeSync } from 'node:fs';
+import { closeSync, readFileSync, readdirSync, writeSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 export const CONTROL_FD = 3;
 const pause = new Int32Array(new SharedArrayBuffer(4));
+
+const CLOSED_ON_EXEC = 0o2000000;
+
+/**
+ * Closes what came with the start and is none of ours. What Node opened itself is closed on exec.
+ * @param {number} lastKnown
+ */
+export function closeUnknown(lastKnown) {
+  if (process.platform !== 'linux') return;
+  for (const name of readdirSync('/proc/self/fd')) {
+    const fd = Number(name);
+    if (fd <= lastKnown) continue;
+    try {
+      const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${name}`, 'latin1'))?.[1];
+      if (flags !== undefined && (Number.parseInt(flags, 8) & CLOSED_ON_EXEC) === 0) closeSync(fd);
+    } catch {
+      // it was the one by which this list was read
+    }
+  }
+}
 
 /** @param {number} ms */
 export function sleep(ms) {

@@ -68,10 +68,8 @@ class Control:
 class Tokens:
     """The right to start a job fed ahead: one number in a FIFO, taken by us or by the host."""
 
-    def __init__(self, path):
-        os.mkfifo(path, 0o600)
-        # Read-write, so that an empty FIFO says "nothing there" and never "closed".
-        self.fd = high_fd(os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+    def __init__(self, fd):
+        self.fd = fd
         self.held = 0
 
     def take(self, job):
@@ -86,6 +84,18 @@ class Tokens:
                 os_exit(EXIT_CONTROL_LOST)
         self.held = 0 if held == job else held
         return held == job
+
+
+def close_unknown(last_known):
+    """What came with the start and is none of ours; what Python opened is closed on exec."""
+    for name in os.listdir("/dev/fd"):
+        fd = int(name)
+        if fd > last_known:
+            try:
+                if not fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC:
+                    os.close(fd)
+            except OSError:
+                pass  # by which this list was read
 
 
 def high_fd(fd):

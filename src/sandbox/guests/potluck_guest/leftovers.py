@@ -18,9 +18,12 @@ ON_LINUX = sys.platform == "linux"
 class Leftovers:
     """Whether a job left processes behind. Exact with a cgroup's count; else by children."""
 
-    def __init__(self, use_count):
+    def __init__(self, others_counted):
+        """others_counted: processes in the cgroup that are no task's; None where there is no cgroup."""
         self.fd = None
-        if use_count:
+        self.others = others_counted
+        if others_counted is not None:
+            self.alone = b"%d\n" % (1 + others_counted)
             try:
                 self.fd = high_fd(PROCESS_COUNT_AT_SPAWN)
             except OSError:
@@ -31,7 +34,7 @@ class Leftovers:
     def any(self):
         if self.fd is not None:
             try:
-                return os_pread(self.fd, 16, 0) != b"1\n" and self._others()
+                return os_pread(self.fd, 16, 0) != self.alone and self._others()
             except OSError:
                 return True  # a task closed it
         if waitid is None:
@@ -45,7 +48,7 @@ class Leftovers:
     def _others(self):
         # The count has threads in it, and a thread that was joined may take a moment to be gone.
         for _ in range(20):
-            if int(os_pread(self.fd, 16, 0)) <= len(os.listdir("/proc/self/task")):
+            if int(os_pread(self.fd, 16, 0)) <= self.others + len(os.listdir("/proc/self/task")):
                 return False
             time.sleep(0.0002)
         return True

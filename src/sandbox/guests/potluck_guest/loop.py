@@ -14,7 +14,7 @@ import sys
 import time
 from types import CoroutineType
 
-from potluck_guest.channel import READ_BYTES, Control, Tokens, high_fd
+from potluck_guest.channel import READ_BYTES, Control, Tokens, close_unknown, high_fd
 from potluck_guest.failures import PROGRAM_PREFIX, Failure, call_failure, failure_of
 from potluck_guest.leftovers import Leftovers
 from potluck_guest.programs import Program, function_of
@@ -25,7 +25,8 @@ __builtins__ = dict(vars(builtins))  # ours: a task may replace the names in bui
 
 getpid, os_exit, monotonic_ns = os.getpid, os._exit, time.monotonic_ns
 
-CONTROL_AT_SPAWN = 3  # the host puts the control channel there
+CONTROL_AT_SPAWN = 3  # the host puts the control channel there,
+TOKENS_AT_SPAWN = 5  # and the tokens here; between them is the count of processes
 FLAG_MARK_OUT, FLAG_MARK_ERR, FLAG_LEFTOVERS = 1, 2, 4
 JOB_NEEDS_TOKEN, JOB_HAS_KWARGS = 1, 2
 JOB_HEAD = struct.Struct(">IBHHII")  # job, flags, hash, function, args, kwargs lengths
@@ -37,6 +38,7 @@ unpack_job, pack_answer, pack_length = JOB_HEAD.unpack_from, ANSWER_HEAD.pack, L
 class Guest:
     def __init__(self):
         self.pid = getpid()
+        close_unknown(TOKENS_AT_SPAWN)
         self.control = Control(high_fd(CONTROL_AT_SPAWN))
         self.settings = json.loads(self.control.next_frame()[1:])
         self.out = Stream(1, "stdout")
@@ -44,8 +46,8 @@ class Guest:
         self.mark = self.settings["mark"].encode("ascii")
         self.children = Children()
         self.count = WriteCount()
-        self.leftovers = Leftovers(self.settings["processCount"])
-        self.tokens = Tokens(self.settings["tokens"])
+        self.leftovers = Leftovers(self.settings["othersCounted"])
+        self.tokens = Tokens(high_fd(TOKENS_AT_SPAWN))
         self.programs = {}
         self.last_program = None
 
