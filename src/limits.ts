@@ -100,6 +100,13 @@ export const limits = {
   /** Measured CPU load is averaged over about this time. */
   cpuWindowMs: 1_000,
   heartbeatMs: 1_000,
+  /**
+   * What a task in a box may write: all of it is memory, counted against the task's limit, and none of it reaches the
+   * machine's disk. Its home folder; /tmp; /dev/shm, in which processes of one task share arrays.
+   */
+  scratchBytes: 1 * GiB,
+  boxTmpBytes: 256 * MiB,
+  boxShmBytes: 1 * GiB,
   /** A peer that has not heard from its tracker for this long cannot know who was revoked: it takes no foreign work. */
   rosterConfirmMs: 24 * 3_600_000,
 
@@ -108,13 +115,6 @@ export const limits = {
   membersMax: 500,
   /** Of revoked members the newest this many stay in the roster, to be told why; the others are strangers. */
   revokedRowsMax: 500,
-  /**
-   * What a task in a box may write: all of it is memory, counted against the task's limit, and none of it reaches the
-   * machine's disk. Its home folder; /tmp; /dev/shm, in which processes of one task share arrays.
-   */
-  scratchBytes: 1 * GiB,
-  boxTmpBytes: 256 * MiB,
-  boxShmBytes: 1 * GiB,
 
   // --- the wire ----------------------------------------------------------------------------
   frameBytesMax: 256 * KiB,

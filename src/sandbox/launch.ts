@@ -54,7 +54,7 @@ function openGate(child: ChildProcess, gate: NonNullable<SpawnPlan['gate']>, ins
     const pid = Number(/"child-pid": *(\d+)\D/.exec(told)?.[1] ?? NaN);
     if (Number.isNaN(pid) && told.length < INFO_CHARS_MAX) return;
     info.removeAllListeners('data');
-    info.destroy();
+    info.resume(); // it writes on, and would be killed if nobody listened
     if (Number.isNaN(pid)) return;
     inside(pid);
     block.end('.');
