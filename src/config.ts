@@ -114,7 +114,8 @@ const setting = <T, D extends T | null>(kind: Kind<T>, byDefault: D, about: stri
 export const settings = {
   host: setting(text, '127.0.0.1', 'the peer that commands talk to'),
   port: setting(integer(1, 65_535), 9000, 'the port of that peer'),
-  listen_host: setting(text, '127.0.0.1', 'the address that a tracker or peer listens on'),
+  /** Nobody unknown gets past TLS, so the other machines of a pool may find the port open. */
+  listen_host: setting(text, '0.0.0.0', 'the address that a tracker or peer listens on'),
   tracker_host: setting(text, '127.0.0.1', 'where peers look for the tracker'),
   tracker_port: setting(port, 8888, 'the port of the tracker'),
   peer_port: setting(port, 9000, 'the port that a peer listens on; by default this or the next free one'),

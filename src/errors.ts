@@ -48,6 +48,7 @@ export const catalogue = {
   usage: entry('user', exit.usage, false, 'A flag, its value, or a command is wrong.'),
   bad_json: entry('user', exit.usage, false, 'A value is not JSON; the error gives the place.'),
   config_invalid: entry('user', exit.usage, false, 'config.json or a POTLUCK_ variable holds an unknown key or a wrong value.'),
+  name_taken: entry('user', exit.usage, false, 'Another member\'s peer of that name is up.'),
   port_in_use: entry('user', exit.usage, true, 'Another program listens on the port that was asked for.'),
   address_unusable: entry('user', exit.usage, false, 'The address to listen on does not belong to this machine or may not be used.'),
   not_yet: entry('user', exit.usage, false, 'The option exists in the plan of potluck, but not in this version.'),

@@ -12,7 +12,7 @@
  *   <!-- test: SIGINT potluck tracker -->   is what the text asks the reader to do to such a terminal.
  *
  * `…` alone in a line stands for any lines, within a line for any text. What differs from run to run and
- * from machine to machine is compared by its kind (`plain` below). The ports that docs name are replaced by free ones.
+ * from machine to machine is compared by its kind (`plain` below), a list of addresses by its first. The ports that docs name are replaced by free ones.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
@@ -90,6 +90,8 @@ const kinds: readonly [RegExp, string][] = [
   [/^why PEER: .+$/g, 'why PEER: REASON'],
   [/^(tracker|peer) +\d+ /g, '$1 PID '],
   [/^Python \/\S+$/g, 'Python PATH'],
+  [/ \d +(?:all tasks|own only(?: \(\w+\))?)$/g, ' N TAKES'],
+  [/(\d+\.\d+\.\d+\.\d+:\d+)(?:, \d+\.\d+\.\d+\.\d+:\d+)+/g, '$1'],
   [/\b(python|javascript) \d+\.\d+\.\d+/g, '$1 VERSION'],
   [/ --port 9000\b| --tracker-port 8888\b/g, ''],
   [/ +/g, ' '],

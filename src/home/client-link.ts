@@ -20,7 +20,7 @@ import { OutputFeed } from './output-feed.ts';
 import type { ProgramCache } from './program-cache.ts';
 import { isPruned, type Past } from './records.ts';
 import { othersTask, unknownTask, type Viewer, viewerOf } from './viewer.ts';
-import { endedTask, historyRow, openRows, openTask, othersHistoryRow, othersTaskDocument, peerRows, prunedTask, resultOf, statusRows } from './views.ts';
+import { endedTask, historyRow, openRows, openTask, othersHistoryRow, othersTaskDocument, prunedTask, resultOf, statusRows } from './views.ts';
 
 const answersMax = 4;
 /** Results that are fetched by hash right after they were named; one that is named again can be fetched again. */
@@ -35,6 +35,8 @@ export interface ClientHome {
   dispatch(event: HomeEvent): void;
   /** Ms on the home's clock. */
   now(): number;
+  /** What is known of the peers of the pool, as rows. */
+  peerRows(): readonly unknown[];
   /** Content by its hash. */
   provide(hash: string): Promise<Uint8Array | undefined>;
   bytesOf(value: Value): Promise<Uint8Array>;
@@ -248,7 +250,7 @@ export class ClientLink {
         return Buffer.from(JSON.stringify({ ...this.#about(), queue_size: state.waiting.count, tasks }));
       }
       case 'peers':
-        return Buffer.from(JSON.stringify(peerRows(state)));
+        return Buffer.from(JSON.stringify(this.#home.peerRows()));
       case 'history':
         return this.#historyDocument(question);
       case 'task':

@@ -166,7 +166,7 @@ export class Home {
 
   /** What is known of the peers of the pool, as rows. */
   peerRows(): ReturnType<typeof peerRows> {
-    return peerRows(this.state);
+    return peerRows(this.state, this.#o.machine);
   }
 
   now(): number {

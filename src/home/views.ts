@@ -2,8 +2,9 @@
  * What a home answers to questions, as the documents that `--json` prints.
  * Values are put in as the JSON texts that they are, never parsed on the way.
  */
-import type { MessageOf, PeerInfo, Value } from '../wire/index.ts';
+import type { Machine, MessageOf, PeerInfo, Value } from '../wire/index.ts';
 import type { HistoryEntry } from '../store/index.ts';
+import { addressesToTry } from './dial-runner.ts';
 import type { HomeState } from './home-state.ts';
 import { outcomeOf } from './past-state.ts';
 import { loadOf } from './placement-state.ts';
@@ -46,11 +47,13 @@ export function taskRow(home: HomeState, task: Task, nowMs: number) {
   };
 }
 
-export function peerRow(info: PeerInfo, load: number) {
+/** @param own where this home runs: of several addresses the row has one that works from here */
+export function peerRow(info: PeerInfo, load: number, own: Machine) {
+  const { host = '', port = 0 } = addressesToTry(info, own)[0] ?? info.addresses[0] ?? {};
   return {
     peer: info.peer,
-    host: info.addresses[0]?.host ?? '',
-    port: info.addresses[0]?.port ?? 0,
+    host,
+    port,
     web: info.web ?? null,
     cpu_load: round(info.cpu_load),
     load: round(load),
@@ -59,14 +62,16 @@ export function peerRow(info: PeerInfo, load: number) {
     queue_size: info.queued,
     state: info.state,
     isolation: info.isolation,
+    accepts: info.accepts ?? 'own',
+    ...(info.withheld === undefined ? {} : { withheld: info.withheld }),
     languages: info.languages,
   };
 }
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;
 
-export function peerRows(home: HomeState) {
-  const rows = [...home.runners.values()].flatMap((runner) => (runner.info === undefined ? [] : [peerRow(runner.info, tableLoad(runner.info, loadOf(runner)))]));
+export function peerRows(home: HomeState, own: Machine) {
+  const rows = [...home.runners.values()].flatMap((runner) => (runner.info === undefined ? [] : [peerRow(runner.info, tableLoad(runner.info, loadOf(runner)), own)]));
   return rows.sort((a, b) => a.peer.localeCompare(b.peer, 'en', { numeric: true }));
 }
 

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import type { PeerOptions } from '../config.ts';
 import { PotluckError } from '../errors.ts';
 import { foreignLevel, type Standing } from '../identity/acceptance.ts';
+import type { LiveRoster } from '../identity/live-roster.ts';
 import type { AcceptanceOptions } from '../runner/acceptance-state.ts';
 import type { LevelProbe } from '../sandbox/levels.ts';
 
@@ -41,5 +42,42 @@ export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing }: 
       return { problem: `this peer takes only tasks of its own user: it reaches isolation ${level}, others' need ${foreignLevel}`, fix: missing === '' ? 'potluck doctor' : missing };
     case 'unconfirmed':
       return { problem: 'this peer takes only tasks of its own user: for a day no tracker has told it who is still a member', fix: 'start the tracker, or check the way to it' };
+  }
+}
+
+const lookMs = 60_000;
+
+/**
+ * Says on the console that other members' tasks are not taken: once for each reason, and only in a pool that
+ * has other members.
+ */
+export class OnlyOwnNotice {
+  readonly #o: { standing: () => Standing; level: LevelProbe; roster: LiveRoster; ownKey: string; say: (line: string) => void };
+  #said: Standing['withheld'];
+  #timer: NodeJS.Timeout | undefined;
+  #forget: (() => void) | undefined;
+
+  constructor(options: { standing: () => Standing; level: LevelProbe; roster: LiveRoster; ownKey: string; say: (line: string) => void }) {
+    this.#o = options;
+  }
+
+  start(): void {
+    this.#forget = this.#o.roster.onChange(() => this.#look());
+    this.#timer = setInterval(() => this.#look(), lookMs);
+    this.#look();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#forget?.();
+  }
+
+  #look(): void {
+    const { standing, level, roster, ownKey, say } = this.#o;
+    const why = roster.body?.members.some(({ key, state }) => state === 'active' && key !== ownKey) === true ? standing() : undefined;
+    if (why?.withheld === this.#said) return;
+    this.#said = why?.withheld;
+    const told = why === undefined ? undefined : whyOnlyOwn(why, level);
+    if (told !== undefined) say(`${told.problem}; to change that: ${told.fix}`);
   }
 }

@@ -9,15 +9,23 @@ export function thisMachine(): Machine {
   return { boot: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(), net: readlinkSync('/proc/self/ns/net') };
 }
 
-/** Addresses at which a listener on `host` can be reached, loopback first. */
+/** What an announcement may hold (the schema of messages): loopback and this many interfaces less one. */
+const hostsMax = 16;
+
+/** Hosts at which a listener on `host` can be reached, loopback first; asked again when the network may be another. */
 export function reachableHosts(host: string): string[] {
   if (host !== '0.0.0.0' && host !== '::') return [host];
-  const lan = Object.values(networkInterfaces())
-    .flatMap((entries) => entries ?? [])
-    .filter((entry) => entry.family === 'IPv4' && !entry.internal)
-    .map((entry) => entry.address);
-  return ['127.0.0.1', ...lan].slice(0, 16);
+  const found = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+  const of = (family: 'IPv4' | 'IPv6') => found.filter((entry) => entry.family === family && !entry.internal && !isLinkLocal(entry.address)).map((entry) => entry.address);
+  // Who listens on :: has the IPv4 addresses, too.
+  return ['127.0.0.1', ...of('IPv4'), ...(host === '::' ? of('IPv6') : [])].slice(0, hostsMax);
 }
+
+/** Such an address means nothing without the name of an interface, which is another on each machine. */
+const isLinkLocal = (address: string): boolean => /^(?:169\.254\.|fe[89ab][0-9a-f]:)/i.test(address);
+
+/** "127.0.0.1:9000", "[fd00::2]:9000". */
+export const hostAndPort = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
 /** The host's name as part of a peer's name. */
 export function hostLabel(): string {

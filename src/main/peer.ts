@@ -26,10 +26,10 @@ import { aheadMax } from '../sandbox/worker.ts';
 import { Workers } from '../sandbox/workers.ts';
 import { version } from '../version.ts';
 import { type Connection, connectInMemory, type Language, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
-import { acceptanceFor, whyOnlyOwn } from './acceptance.ts';
+import { acceptanceFor, OnlyOwnNotice } from './acceptance.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
-import { hostLabel, reachableHosts, thisMachine } from './machine.ts';
+import { hostAndPort, hostLabel, reachableHosts, thisMachine } from './machine.ts';
 import { exitWithParent } from './parent.ts';
 import { guestsFolder, indexWorkerUrl } from './paths.ts';
 import { broken, untilTold } from './process.ts';
@@ -37,6 +37,7 @@ import { statusOf } from './status.ts';
 import { TrackerLink } from './tracker-link.ts';
 
 const portsTried = 50;
+const trackerMs = 10_000;
 
 export async function runPeer(options: PeerOptions): Promise<void> {
   exitWithParent();
@@ -63,10 +64,11 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   const incarnation = randomBytes(8).toString('hex');
   const machine = thisMachine();
   const slots = options.slots ?? usableCores();
+  const addresses = () => reachableHosts(options.host).map((host) => ({ host, port: listener.port }));
   const self: PeerSelf = {
     peer: name,
     incarnation,
-    addresses: reachableHosts(options.host).map((host) => ({ host, port: listener.port })),
+    addresses: addresses(),
     machine,
     ...(page === undefined ? {} : { web: page.url }),
     slots,
@@ -102,6 +104,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   onWorkerEvent.tell = (event) => runner.onWorkerEvent(event);
 
   let pool = (await readPool(path))?.pool ?? '';
+  const nameTaken = failure();
   const tracker = new TrackerLink({
     host: options.trackerHost,
     port: options.trackerPort,
@@ -109,7 +112,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     members: roster,
     trackerKey: () => roster.trackerKey,
     onConfirmed: () => roster.confirm(),
-    hello: () => ({ version, incarnation, as: 'peer', name, self: { ...self, ...runner.state.acceptance.standingOnceLinked() } }),
+    hello: () => ({ version, incarnation, as: 'peer', name, self: { ...self, addresses: addresses(), ...runner.state.acceptance.standingOnceLinked() } }),
     load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining, ...runner.standing() }),
     onUp: () => {
       say(`joined the pool of the tracker at ${options.trackerHost}:${options.trackerPort}`);
@@ -122,6 +125,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     },
     onMessage: (message) => home.fromTracker(message),
     onWelcome: (message) => (pool = message.pool),
+    onNameTaken: (error) => nameTaken.fail(error),
     log: say,
   });
   const startedAt = performance.now();
@@ -141,13 +145,9 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     broken,
   });
 
-  let saidOnlyOwn = '';
-  /** Once, and again when it is another reason. */
-  const sayOnlyOwn = () => {
-    const why = whyOnlyOwn(runner.state.acceptance.standingOnceLinked(), level);
-    if (why !== undefined && why.problem !== saidOnlyOwn) say(`${why.problem}; to change that: ${why.fix}`);
-    saidOnlyOwn = why?.problem ?? '';
-  };
+  // A tracker has some time to be reached before its absence is told as the reason.
+  const standing = () => (performance.now() - startedAt > trackerMs ? runner.standing() : runner.state.acceptance.standingOnceLinked());
+  const onlyOwn = new OnlyOwnNotice({ standing, level, roster, ownKey: identity.keyId, say });
   const own: PeerInfo = { ...self, ...runner.standing(), key: identity.keyId, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
   const undo: (() => unknown)[] = [() => listener.close(), () => page?.close()];
   try {
@@ -172,20 +172,29 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   tracker.start();
   page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
   announce(options, name, listener, page, slots, say);
-  sayOnlyOwn();
+  onlyOwn.start();
 
-  await untilTold();
-  say(`${name}: stopping; running tasks have ${options.drainSeconds} s to end (again to stop at once)`);
+  const failed = await Promise.race([untilTold(), nameTaken.failed]);
+  if (failed === undefined) say(`${name}: stopping; running tasks have ${options.drainSeconds} s to end (again to stop at once)`);
   home.drain();
-  const drained = runner.drain(options.drainSeconds * 1000);
+  const drained = runner.drain(failed === undefined ? options.drainSeconds * 1000 : 0);
   tracker.tellLoad();
   await drained;
+  onlyOwn.stop();
   await page?.close();
   await listener.close();
   tracker.stop();
   await home.stop();
   runner.stop();
   await workers.stop();
+  if (failed !== undefined) throw failed;
+}
+
+/** An error that ends the process in the order in which it always ends. */
+function failure(): { failed: Promise<PotluckError>; fail: (error: PotluckError) => void } {
+  let fail: (error: PotluckError) => void = () => {};
+  const failed = new Promise<PotluckError>((resolve) => (fail = resolve));
+  return { failed, fail };
 }
 
 /** The port that was typed, or the first free one from the default on. */
@@ -231,10 +240,11 @@ async function connectTo(info: PeerInfo, self: PeerSelf, identity: Identity, mem
 }
 
 function announce(options: PeerOptions, name: string, listener: Listener, page: Page | undefined, slots: number, say: (line: string) => void): void {
+  const hosts = reachableHosts(options.host);
   if (options.json) {
-    console.log(JSON.stringify({ peer: name, host: options.host, port: listener.port, web: page?.url ?? null, slots, pid: process.pid }));
+    console.log(JSON.stringify({ peer: name, host: hosts[0], port: listener.port, addresses: hosts.map((host) => hostAndPort(host, listener.port)), web: page?.url ?? null, slots, pid: process.pid }));
     return;
   }
-  say(`peer ${name} listens on ${options.host}:${listener.port}, ${slots} slots${page === undefined ? '' : `, page ${page.url}`}`);
+  say(`peer ${name} listens on ${hosts.map((host) => hostAndPort(host, listener.port)).join(', ')}, ${slots} slots${page === undefined ? '' : `, page ${page.url}`}`);
   say(`try: potluck cpu --port ${listener.port} --program "def main(x): return x * x" --args "[5]"`);
 }

@@ -5,7 +5,7 @@
 import { causeText, PotluckError } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { limits } from '../limits.ts';
-import { type Connection, dial, greet, isSilent, type LinkIdentity, type LinkMembership, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
+import { type Connection, dial, errorOf, greet, isSilent, type LinkIdentity, type LinkMembership, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
 
 export interface TrackerLinkOptions {
   host: string;
@@ -22,6 +22,8 @@ export interface TrackerLinkOptions {
   onAway: () => void;
   onMessage: (message: MessageOf<'grant'> | MessageOf<'peers'>) => void;
   onWelcome: (message: MessageOf<'welcome'>) => void;
+  /** The first tracker that was reached does not take a peer of this name. */
+  onNameTaken: (error: PotluckError) => void;
   log: (line: string) => void;
 }
 
@@ -35,6 +37,7 @@ export class TrackerLink {
   #told = '';
   #toldAt = 0;
   #stopped = false;
+  #wasUp = false;
   #waiting: (() => void) | undefined;
 
   constructor(options: TrackerLinkOptions) {
@@ -78,6 +81,7 @@ export class TrackerLink {
         });
         if (!this.#stopped) this.#o.log(`the tracker at ${this.#o.host}:${this.#o.port} is gone; work goes on, and it is tried again`);
       } catch (error) {
+        if (!this.#wasUp && error instanceof PotluckError && error.code === 'name_taken') return this.#o.onNameTaken(error);
         if (!complained) this.#o.log(`${this.#whyNot(error)}; trying again until it appears`);
         complained = true;
       }
@@ -112,22 +116,37 @@ export class TrackerLink {
       throw new Error(`what answers at ${host}:${port} is a ${hello.as}, not a tracker`);
     }
     if (this.#stopped) return connection.close();
+    await this.#untilWelcome(connection);
     linked();
     await new Promise<void>((resolve) => {
       connection.onClose = () => resolve();
-      connection.onMessage = (message) => this.#heard(message);
       this.#connection = connection;
       this.#told = '';
+      this.#wasUp = true;
       this.#o.onUp();
+      connection.onMessage = (message) => this.#heard(message);
       this.#beat();
     });
     this.#connection = undefined;
     this.#o.onAway();
   }
 
+  /** Throws what the tracker says when it does not take this peer. */
+  #untilWelcome(connection: Connection): Promise<void> {
+    return new Promise((resolve, reject) => {
+      connection.onClose = (reason) => reject(errorOf(connection, reason));
+      connection.onMessage = (message) => {
+        if (message.kind !== 'welcome') return;
+        // What follows is kept until somebody listens.
+        connection.onMessage = undefined;
+        this.#o.onWelcome(message);
+        resolve();
+      };
+    });
+  }
+
   #heard(message: Message): void {
     if (message.kind === 'grant' || message.kind === 'peers') this.#o.onMessage(message);
-    else if (message.kind === 'welcome') this.#o.onWelcome(message);
     else if (message.kind === 'bye') this.#o.log(`the tracker says: ${message.error.message}`);
   }
 

@@ -16,7 +16,7 @@ import { version } from '../version.ts';
 import { listen, type Listener, type ListenOptions } from '../wire/index.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
-import { hostLabel, reachableHosts } from './machine.ts';
+import { hostAndPort, hostLabel, reachableHosts } from './machine.ts';
 import { exitWithParent } from './parent.ts';
 import { broken, untilTold } from './process.ts';
 
@@ -32,6 +32,7 @@ export async function runTracker(options: TrackerOptions): Promise<void> {
     name: hostLabel(),
     incarnation: randomBytes(8).toString('hex'),
     version,
+    roster,
     onNews: (news) => show?.news(news),
     broken,
   });
@@ -41,7 +42,7 @@ export async function runTracker(options: TrackerOptions): Promise<void> {
     onConnection: (connection) => whenGreeted(connection, (hello) => tracker.accept(connection, hello)),
   });
   tracker.start();
-  const addresses = reachableHosts(options.host).map((host) => `${host}:${listener.port}`);
+  const addresses = reachableHosts(options.host).map((host) => hostAndPort(host, listener.port));
   if (options.json) console.log(JSON.stringify({ tracker: hostLabel(), pool: pool.pool, addresses, pid: process.pid }));
   else {
     console.log(`tracker of pool ${pool.pool.slice(0, 12)} listens on ${addresses.join(', ')}`);

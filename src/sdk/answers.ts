@@ -1,5 +1,5 @@
 /** What a home answers to questions: the documents that `--json` prints, typed. */
-import type { Language, PeerState, Receipt, TaskOptions, TaskState } from '../wire/messages.ts';
+import type { Accepts, Language, PeerState, Receipt, TaskOptions, TaskState, Withheld } from '../wire/messages.ts';
 
 export interface PoolStatus {
   peer: string;
@@ -50,6 +50,10 @@ export interface PeerRow {
   queue_size: number;
   state: PeerState;
   isolation: number;
+  /** Whose tasks it takes now. */
+  accepts: Accepts;
+  /** If not members' tasks: its owner said so, its isolation is too low, or it has not heard from the tracker for a day. */
+  withheld?: Withheld;
   languages: Partial<Record<Language, string>>;
 }
 

@@ -6,6 +6,8 @@ import type { PeerInfo } from '../wire/index.ts';
 import type { PoolNews } from './tracker-state.ts';
 
 const percent = (part: number): string => `${Math.round(part * 100)} %`;
+/** Of a peer that the other machines can reach: an address that they know it by. */
+const addressOf = ({ addresses }: PeerInfo): { host: string; port: number } => addresses.find(({ host }) => !/^(?:127\.|::1$|localhost$)/.test(host)) ?? addresses[0] ?? { host: '', port: 0 };
 const slotsOf = (info: PeerInfo): string => `${info.running}/${info.slots}`;
 
 /** One line for an event. */
@@ -31,7 +33,7 @@ export function newsLine({ what, peer }: PoolNews, at: Date): string {
 
 /** The same event as a JSON document. */
 export function newsJson({ what, peer }: PoolNews, at: Date): string {
-  const { host = '', port = 0 } = peer.addresses[0] ?? {};
+  const { host, port } = addressOf(peer);
   return JSON.stringify({ at: at.toISOString(), event: what, peer: peer.peer, host, port, state: peer.state, running: peer.running, slots: peer.slots, cpu_load: peer.cpu_load, queue_size: peer.queued });
 }
 
@@ -41,7 +43,7 @@ export function poolTable(peers: readonly PeerInfo[], columns: number): string {
     ['PEER', 'STATE', 'RUNNING', 'CPU', 'WAITING', 'ADDRESS'],
     ...peers
       .toSorted((a, b) => (a.peer < b.peer ? -1 : 1))
-      .map((info) => [info.peer, info.state, slotsOf(info), percent(info.cpu_load), String(info.queued), `${info.addresses[0]?.host ?? ''}:${info.addresses[0]?.port ?? ''}`]),
+      .map((info) => [info.peer, info.state, slotsOf(info), percent(info.cpu_load), String(info.queued), `${addressOf(info).host}:${addressOf(info).port}`]),
   ];
   const widths = rows[0]!.map((_, at) => Math.max(...rows.map((row) => row[at]!.length)));
   const line = (row: string[]) => row.map((cell, at) => cell.padEnd(widths[at]!)).join('  ').trimEnd().slice(0, Math.max(20, columns));

@@ -9,6 +9,8 @@ export type Wanted = MessageOf<'demand'>['waiting'][number];
 
 export interface Member {
   info: PeerInfo;
+  /** Its home may place tasks: its key is more than a runner's. */
+  maySubmit: boolean;
   /** Undefined while its link is closed. */
   link: number | undefined;
   awaySince: number | undefined;

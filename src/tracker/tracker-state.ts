@@ -8,18 +8,21 @@
  * Invariants
  * 1. Allowances over all homes never exceed a runner's slots, except those it reports as running anyway.
  * 2. A home's word about what it holds counts only for grants it has seen (`seen`).
- * 3. Nothing is granted before the tracker has listened for `trackerListenMs`.
+ * 3. A name is its holder's while it is up or may come back: another key does not get it.
+ * 4. Nothing is granted before the tracker has listened for `trackerListenMs`.
  */
 import type { Now } from '../lib/clock.ts';
 import type { Decider, Decision } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
-import type { Message, MessageOf, PeerInfo, PeerSelf } from '../wire/messages.ts';
+import type { Message, MessageOf, PeerInfo, PeerSelf, Problem } from '../wire/messages.ts';
+import type { Role } from '../identity/roster.ts';
 import { Allotment } from './allotment-state.ts';
 import type { Member } from './member-state.ts';
 
 export type TrackerEvent =
   | { type: 'tick' }
-  | { type: 'registered'; link: number; key: string; self: PeerSelf }
+  /** `key` and `role`: proven by the link, as the roster has it. */
+  | { type: 'registered'; link: number; key: string; role: Role | undefined; self: PeerSelf }
   | { type: 'load_told'; link: number; load: MessageOf<'load'> }
   | { type: 'demand_told'; link: number; demand: MessageOf<'demand'> }
   | { type: 'link_closed'; link: number };
@@ -74,7 +77,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
   #handle(event: TrackerEvent): void {
     switch (event.type) {
       case 'registered':
-        return this.#registered(event.link, event.key, event.self);
+        return this.#registered(event);
       case 'load_told':
         return this.#loadTold(event.link, event.load);
       case 'demand_told':
@@ -88,8 +91,9 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
 
   // --- membership --------------------------------------------------------------------------
 
-  #registered(link: number, key: string, self: PeerSelf): void {
+  #registered({ link, key, role, self }: Extract<TrackerEvent, { type: 'registered' }>): void {
     const known = this.members.get(self.peer);
+    if (known !== undefined && known.info.key !== key && holdsName(known)) return this.#send(link, { kind: 'bye', error: nameTaken(self.peer) });
     if (known?.link !== undefined && known.link !== link) {
       // The same name from a newer process: the older link is of a process that died or will notice.
       this.#byLink.delete(known.link);
@@ -99,6 +103,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     const sameProcess = known?.info.incarnation === self.incarnation;
     const member: Member = {
       info,
+      maySubmit: role !== 'runner',
       link,
       awaySince: undefined,
       dirty: true,
@@ -183,8 +188,9 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     const member = this.#byLink.get(link);
     if (member === undefined) return;
     member.demandAt = this.#now.ms;
-    member.waiting = demand.waiting;
-    member.lastNeed = demand.waiting[0]?.need ?? member.lastNeed;
+    // A key that may only run tasks has none to place; what it says that it holds is heard, so that it can give it back.
+    member.waiting = member.maySubmit ? demand.waiting : [];
+    member.lastNeed = member.waiting[0]?.need ?? member.lastNeed;
     const held = new Map(demand.held.map((entry) => [entry.peer, entry]));
     for (const [peer, allowance] of member.allowed) {
       if (allowance.seq > demand.seen) continue;
@@ -269,3 +275,12 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     return Math.max(at, ms + 1);
   }
 }
+
+/** Not one that is lost: its name is free for another machine. */
+const holdsName = ({ info }: Member): boolean => info.state !== 'lost' && info.state !== 'revoked';
+
+const nameTaken = (peer: string): Problem => ({
+  code: 'name_taken',
+  message: `another member's peer is called ${peer}, and it is up`,
+  hint: 'give this one another name: potluck peer --name NAME',
+});

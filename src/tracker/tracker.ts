@@ -3,6 +3,7 @@
  *
  * Neighbour: main/tracker.ts listens and hands over each link on which a peer said hello.
  */
+import type { Roster } from '../identity/roster.ts';
 import { TickClock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
@@ -14,6 +15,7 @@ export interface TrackerShellOptions {
   name: string;
   incarnation: string;
   version: string;
+  roster: Roster;
   onNews: (news: PoolNews) => void;
   broken: (error: unknown) => void;
 }
@@ -35,7 +37,7 @@ export class Tracker {
       clock,
       recorder: undefined,
       tick: { type: 'tick' },
-      send: ({ link, message }) => this.#links.get(link)?.send(message),
+      send: ({ link, message }) => this.#send(link, message),
       release: options.onNews,
       broken: options.broken,
     });
@@ -69,8 +71,14 @@ export class Tracker {
       this.#links.delete(link);
       this.#driver.dispatch({ type: 'link_closed', link });
     };
-    this.#driver.dispatch({ type: 'registered', link, key: connection.peerKey, self: hello.self });
+    this.#driver.dispatch({ type: 'registered', link, key: connection.peerKey, role: this.#o.roster.roleOf(connection.peerKey), self: hello.self });
     connection.onMessage = (message) => this.#heard(link, connection, message);
+  }
+
+  #send(link: number, message: Message): void {
+    const connection = this.#links.get(link);
+    if (message.kind === 'bye') connection?.close(message.error);
+    else connection?.send(message);
   }
 
   #heard(link: number, connection: Connection, message: Message): void {

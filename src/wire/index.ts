@@ -4,7 +4,7 @@
 export * from './messages.ts';
 export { type Connection, isSilent } from './connection.ts';
 export { wireCounters } from './counters.ts';
-export { greet } from './hello.ts';
+export { errorOf, greet } from './hello.ts';
 export type { LinkIdentity } from './key-id.ts';
 export type { LinkMembership } from './membership.ts';
 export { connectInMemory } from './memory-connection.ts';

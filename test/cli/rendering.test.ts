@@ -32,7 +32,7 @@ const status: PoolStatus = {
   uptime_ms: 7_500_000,
   health: [{ problem: 'the tracker does not answer', fix: 'potluck tracker' }],
 };
-const peer: PeerRow = { peer: 'machine-9000', host: '127.0.0.1', port: 9000, web: 'http://127.0.0.1:5000', cpu_load: 0.1, load: 0.5, slots: 4, running: 2, queue_size: 1, state: 'up', isolation: 1, languages: { python: '3.11' } };
+const peer: PeerRow = { peer: 'machine-9000', host: '127.0.0.1', port: 9000, web: 'http://127.0.0.1:5000', cpu_load: 0.1, load: 0.5, slots: 4, running: 2, queue_size: 1, state: 'up', isolation: 1, accepts: 'own', withheld: 'isolation', languages: { python: '3.11' } };
 const row: HistoryRow = { id, state: 'timed_out', peer: 'machine-9001', attempt: 2, function: 'main', language: 'python', queued_ms: 1, run_ms: 1_000, accepted_at: '2026-01-31T08:00:00.000Z', ended_at: null, error: { code: 'timed_out', message: 'the task ran longer than its timeout of 1 s and was killed' } };
 const story: TaskStory = {
   ...row,

@@ -21,7 +21,8 @@ export interface Ran {
 /** The environment of this process without what would steer potluck, plus `more`. */
 export function environment(more: Readonly<Record<string, string>>): Record<string, string> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:POTLUCK_|NODE_OPTIONS|VITEST|NO_COLOR|FORCE_COLOR|COLUMNS)/.test(name));
-  return { ...(Object.fromEntries(inherited) as Record<string, string>), ...more };
+  // What tests open is open to this machine only, unless they say otherwise.
+  return { ...(Object.fromEntries(inherited) as Record<string, string>), POTLUCK_LISTEN_HOST: '127.0.0.1', ...more };
 }
 
 /** Ways to start a command that most tests need not choose. */

@@ -1,6 +1,7 @@
 /** A tracker's decider and homes that answer its grants as src/home does: they hold what they were granted. */
 import type { Decision } from '../../src/lib/driver.ts';
 import { type PoolNews, type TrackerEvent, type TrackerSend, TrackerState } from '../../src/tracker/tracker-state.ts';
+import type { Role } from '../../src/identity/roster.ts';
 import type { MessageOf, Need, PeerSelf } from '../../src/wire/messages.ts';
 
 export const python: Need = { language: 'python' };
@@ -41,10 +42,10 @@ export class TestTracker {
   }
 
   /** Registers a peer over a new link. */
-  joins(peer: string, more: Partial<PeerSelf> = {}, key = 'k'): Decision<TrackerSend, never, PoolNews> {
+  joins(peer: string, more: Partial<PeerSelf> = {}, key = 'k', role: Role = 'member'): Decision<TrackerSend, never, PoolNews> {
     this.#links.set(peer, (this.#linkCount += 1));
     this.#seen.set(peer, 0);
-    return this.tell({ type: 'registered', link: this.#linkCount, key, self: self(peer, more) });
+    return this.tell({ type: 'registered', link: this.#linkCount, key, role, self: self(peer, more) });
   }
 
   leaves(peer: string): Decision<TrackerSend, never, PoolNews> {

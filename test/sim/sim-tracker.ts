@@ -68,7 +68,7 @@ export class SimTracker {
       running.driver.dispatch({ type: 'link_closed', link });
     };
     end.onMessage = (message) => this.#heard(running, link, message);
-    running.driver.dispatch({ type: 'registered', link, key: 'member', self: hello.self });
+    running.driver.dispatch({ type: 'registered', link, key: 'member', role: 'member', self: hello.self });
   }
 
   #heard({ driver }: Running, link: number, message: Message): void {

@@ -73,3 +73,48 @@ describe('what a peer takes', () => {
     expect(t.state.peers().find(({ peer }) => peer === 'b')?.withheld).toBeUndefined();
   });
 });
+
+describe('a key that may only run tasks', () => {
+  it('has its runner used and its home\'s demand not served', () => {
+    const t = new TestTracker();
+    t.joins('a', { accepts: 'members' }, 'ka');
+    t.joins('r', { accepts: 'members' }, 'kr', 'runner');
+    t.wants('r', 4);
+    expect(t.slotsOf('r')).toEqual({});
+    t.wants('a', 8);
+    expect(t.slotsOf('a')).toEqual({ a: 4, r: 4 });
+  });
+});
+
+describe('a name', () => {
+  const takenIn = (t: TestTracker, key: string) => t.joins('a', {}, key).send.flatMap(({ message }) => (message.kind === 'bye' ? [message.error.code] : []));
+
+  it('is refused to another key while its holder is up, suspected or draining, and told nothing of the pool', () => {
+    const t = new TestTracker();
+    t.joins('a', {}, 'ka');
+    expect(takenIn(t, 'kb')).toEqual(['name_taken']);
+    t.joins('a', {}, 'ka');
+    t.load('a', { draining: true });
+    expect(takenIn(t, 'kb')).toEqual(['name_taken']);
+    t.joins('a', {}, 'ka');
+    t.leaves('a');
+    const refused = t.joins('a', {}, 'kb').send;
+    expect(refused.map(({ message }) => message.kind)).toEqual(['bye']);
+    expect(t.state.members.get('a')?.info).toMatchObject({ key: 'ka', state: 'suspected' });
+  });
+
+  it('is anybody\'s again when its holder is lost', () => {
+    const t = new TestTracker();
+    t.joins('a', {}, 'ka');
+    t.leaves('a');
+    t.pass(3_000);
+    expect(takenIn(t, 'kb')).toEqual([]);
+    expect(t.state.members.get('a')?.info).toMatchObject({ key: 'kb', state: 'up' });
+  });
+
+  it('of a process that was started again is the new one\'s', () => {
+    const t = new TestTracker();
+    t.joins('a', {}, 'ka');
+    expect(takenIn(t, 'ka')).toEqual([]);
+  });
+});

@@ -29,7 +29,7 @@ export function addPeer(parent: Command, start: Start): void {
   const command = parent
     .command('peer')
     .description('run a peer: it takes tasks, finds each the least busy peer, and runs those of others')
-    .option('--host <host>', 'the address to listen on (default: 127.0.0.1)')
+    .option('--host <host>', 'the address to listen on (default: 0.0.0.0, all of IPv4; only members get in)')
     .option('--port <port>', 'the port to listen on (default: 9000, or the next free one)')
     .option('--name <name>', 'its name; its record is kept under it (default: HOST-PORT)')
     .option('--tracker-host <host>', 'where the tracker is (default: 127.0.0.1)')

@@ -16,7 +16,7 @@ export function addTracker(parent: Command, start: Start): void {
   const command = parent
     .command('tracker')
     .description('run the tracker, which knows the peers and how busy they are')
-    .option('--host <host>', 'the address to listen on (default: 127.0.0.1)')
+    .option('--host <host>', 'the address to listen on (default: 0.0.0.0, all of IPv4; only members get in)')
     .option('--port <port>', 'the port to listen on (default: 8888)')
     .option('--json', 'print one JSON document when it listens, then one on a line of its own for each event')
     .option('-q, --quiet', 'print only errors')
