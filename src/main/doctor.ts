@@ -3,6 +3,7 @@ import type { PeerOptions } from '../config.ts';
 import { runProbes } from '../probes/battery.ts';
 import type { Finding, Level } from '../probes/types.ts';
 import { proofOf } from '../probes/verdict.ts';
+import { homedir } from 'node:os';
 import { causeText } from '../errors.ts';
 import { type Interpreter, probeInterpreter } from '../sandbox/interpreters.ts';
 import { probeLevel } from '../sandbox/levels.ts';
@@ -27,7 +28,7 @@ export async function examine({ homeFolder, python, node }: Pick<PeerOptions, 'h
   const looked = await Promise.all([look('python', python), look('javascript', node)]);
   const interpreters = looked.flatMap((found) => ('path' in found ? [found] : []));
   const without = looked.flatMap((found) => ('why' in found ? [found] : []));
-  const level = await probeLevel();
+  const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), homeFolder] });
   const findings = interpreters.length === 0 ? [] : await runProbes({ homeFolder, guestsFolder, interpreters, level, heavy: true });
   return {
     ...proofOf(level.level, level.missing, findings),

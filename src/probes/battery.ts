@@ -37,6 +37,8 @@ export interface BatteryOptions {
 
 /** What the heavy probes are given, so that little has to be filled. */
 const BOX_MEMORY_MB = 128;
+/** Node alone is a dozen threads. */
+const BOX_PROCESSES = 64;
 
 /** @throws Error when no worker can be started at that level, or no decoys can be made */
 export async function runProbes(options: BatteryOptions): Promise<Finding[]> {
@@ -128,7 +130,7 @@ async function answersInside(inside: Inside, language: Language, trials: readonl
   }
   await inside.close(worker);
   for (const { probe, inside: act } of trials.filter(({ probe }) => probe.heavy)) {
-    const bounded = inside.open(language, ground.memoryMb);
+    const bounded = inside.open(language, { memoryMb: ground.memoryMb, processesMax: ground.processesMax });
     answers.set(probe.name, await tried(() => inside.run(bounded, language, act)));
     await inside.close(bounded);
   }
@@ -164,6 +166,7 @@ function groundFor({ homeFolder, guestsFolder, peer }: BatteryOptions, decoys: D
     code: codeOf(interpreter, guestsFolder),
     peer,
     memoryMb: BOX_MEMORY_MB,
+    processesMax: BOX_PROCESSES,
   };
 }
 

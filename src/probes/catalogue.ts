@@ -102,6 +102,8 @@ const privileges: readonly Probe[] = [
 const HOLD_S = 0.4;
 
 const bounds: readonly Probe[] = [
+  heavy('fork-bomb', 1, 'start more processes than it may', ({ processesMax, decoys: { arch } }) =>
+    arch === undefined ? 'no program for this machine' : same('processes', { count: processesMax + 16, hold_s: HOLD_S, code: base64(waitingProgram(arch, false)) })),
   heavy('memory', 1, 'take more memory than it may', ({ memoryMb }) => same('memory', { megabytes: memoryMb + 32, hold_s: HOLD_S })),
   heavy('disk', 2, 'write more files than its folder may hold', ({ memoryMb, decoys: { folder } }) => fillOf('.', folder, memoryMb)),
   heavy('tmp', 2, 'fill /tmp', ({ memoryMb, decoys: { folder } }) => fillOf('/tmp', folder, memoryMb)),

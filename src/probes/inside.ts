@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import type { Interpreter } from '../sandbox/interpreters.ts';
 import type { LevelProbe } from '../sandbox/levels.ts';
-import type { Language, WorkerEvent } from '../sandbox/types.ts';
+import type { Language, WorkerEvent, WorkerSpec } from '../sandbox/types.ts';
 import { Workers } from '../sandbox/workers.ts';
 import type { Act, Answer } from './types.ts';
 
@@ -54,9 +54,9 @@ export class Inside {
   }
 
   /** A worker; it may not have come up yet. */
-  open(language: Language, memoryMb: number | null = null): string {
+  open(language: Language, limits: Pick<WorkerSpec, 'processesMax'> & { memoryMb: number | null } = { memoryMb: null }): string {
     const worker = `probe-${(this.#started += 1)}`;
-    this.#workers.spawn({ worker, language, memoryMb, name: 'probes' });
+    this.#workers.spawn({ worker, language, ...limits, name: 'probes' });
     this.#jobs.set(worker, 0);
     return worker;
   }

@@ -41,8 +41,9 @@ export interface Ground {
   code: { library: readonly string[]; compiled: readonly string[]; guests: readonly string[] };
   /** The peer's own port, where there is one. */
   peer: { host: string; port: number } | undefined;
-  /** The limit of the box that the heavy probes are let loose in; what they write there counts, too. */
+  /** The limits of the box that the heavy probes are let loose in; what they write there counts as memory, too. */
   memoryMb: number;
+  processesMax: number;
 }
 
 export type Verdict = 'held' | 'broken' | 'not applicable';

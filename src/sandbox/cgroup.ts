@@ -45,11 +45,11 @@ export class Cgroup implements Enclosure {
     this.processCountFd = processCountFd;
   }
 
-  static make(place: CgroupPlace, memoryMb: number | null): Cgroup {
+  static make(place: CgroupPlace, memoryMb: number | null, processesMax = PROCESSES_MAX): Cgroup {
     const folders = place.version === 1 && memoryMb === null ? [place.pids] : foldersOf(place);
     for (const folder of folders) mkdirSync(folder);
     const pids = pidsFolder(place);
-    writeFileSync(join(pids, 'pids.max'), String(PROCESSES_MAX));
+    writeFileSync(join(pids, 'pids.max'), String(processesMax));
     if (memoryMb !== null) limitMemory(place, memoryMb * 1024 * 1024);
     return new Cgroup(place, memoryMb, openSync(join(pids, 'pids.current'), 'r'));
   }

@@ -18,6 +18,8 @@ export interface WorkerSpec {
   language: Language;
   /** The memory that the worker and all it starts may use together; null: no limit. */
   memoryMb: number | null;
+  /** How many processes and threads it may be, with all it starts; left out: enough for any pool of them. */
+  processesMax?: number;
   /** The most that it may be held in; left out: what this machine reaches. */
   isolation?: Isolation;
   /** The peer's name, for messages to people. */

@@ -197,7 +197,7 @@ export class Workers {
 
   private enclose(number: number, marker: string, spec: WorkerSpec, isolation: Isolation): Enclosure {
     if (this.place === null || isolation === 0) return new ProcessTree(`${MARKER_VARIABLE}=${marker}`);
-    return Cgroup.make(placeBelow(this.place, `worker-${number}`), spec.memoryMb);
+    return Cgroup.make(placeBelow(this.place, `worker-${number}`), spec.memoryMb, spec.processesMax);
   }
 
   private onEvent(event: WorkerEvent): void {
@@ -225,8 +225,9 @@ export class Workers {
       const members = tree.members(rows);
       const limitMb = worker.spec.memoryMb;
       const used = members.reduce((sum, row) => sum + row.rssBytes, 0);
+      const processesMax = worker.spec.processesMax ?? PROCESSES_MAX;
       if (limitMb !== null && used > limitMb * 1024 * 1024) worker.overMemory();
-      else if (members.length > PROCESSES_MAX) worker.overProcesses(PROCESSES_MAX);
+      else if (members.length > processesMax) worker.overProcesses(processesMax);
     }
   }
 }
