@@ -20,8 +20,8 @@ export async function runDoctor({ terminal, flags, config }: Context<DoctorFlags
   return report.level === 2 ? exit.done : exit.refused;
 }
 
-function doctorJson({ level, missing, interpreters, without, findings, tookMs }: DoctorReport): object {
-  return { level, takes_foreign_work: level === 2, missing: missing === '' ? null : missing, interpreters, without, took_ms: Math.round(tookMs), probes: findings };
+function doctorJson({ level, missing, fix, notes, interpreters, without, findings, tookMs }: DoctorReport): object {
+  return { level, takes_foreign_work: level === 2, missing: missing === '' ? null : missing, fix: fix === '' ? null : fix, notes, interpreters, without, took_ms: Math.round(tookMs), probes: findings };
 }
 
 const LEVELS = [
@@ -35,12 +35,14 @@ const NAME_WIDTH = 21;
 
 /** @param width 0: no limit */
 export function doctorLines(report: DoctorReport, width: number): string[] {
-  const { level, missing, interpreters, without, findings, tookMs } = report;
+  const { level, missing, fix, notes, interpreters, without, findings, tookMs } = report;
   const indented = (indent: number, text: string) => fitted(text, width === 0 ? 0 : width - indent).map((line) => ' '.repeat(indent) + line);
   const count = (verdict: string) => findings.filter((finding) => finding.verdict === verdict).length;
   const lines = [...indented(0, `level ${level}, ${LEVELS[level]}`)];
   lines.push(...indented(0, level === 2 ? 'This machine may take tasks of every member of the pool.' : 'This machine takes no tasks but those of its own user.'));
   if (missing !== '') lines.push(...indented(2, `why: ${missing}`));
+  if (fix !== '') lines.push(`  fix: ${cleanLine(fix)}`);
+  for (const note of notes) lines.push(...indented(0, `note: ${note}`));
   for (const { language, version, path } of interpreters) lines.push(...indented(0, `${language} ${version}, ${path}`));
   for (const { language, why } of without) lines.push(...indented(0, `no ${language}: ${why}`));
   lines.push(...indented(0, `${counted(findings.length, 'probe')} in ${duration(tookMs)}: ${count('held')} held, ${count('broken')} broken, ${count('not applicable')} not applicable`));

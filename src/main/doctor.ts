@@ -15,6 +15,10 @@ export interface DoctorReport {
   level: Level;
   /** Why not more; empty at level 2. */
   missing: string;
+  /** The one command that mends it, where there is one. */
+  fix: string;
+  /** What tasks do without in the box, a sentence each. */
+  notes: string[];
   interpreters: { language: Language; path: string; version: string }[];
   /** Languages that are not there, and why. */
   without: { language: Language; why: string }[];
@@ -32,6 +36,8 @@ export async function examine({ homeFolder, python, node }: Pick<PeerOptions, 'h
   const findings = interpreters.length === 0 ? [] : await runProbes({ homeFolder, guestsFolder, interpreters, level, heavy: true });
   return {
     ...proofOf(level.level, level.missing, findings),
+    fix: level.fix,
+    notes: level.notes,
     interpreters: interpreters.map(({ language, path, version }) => ({ language, path, version })),
     without,
     findings,

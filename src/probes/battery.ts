@@ -146,7 +146,7 @@ async function tried(run: () => Promise<Answer>): Promise<Answer> {
 }
 
 async function afterKill(inside: Inside, worker: string, token: string): Promise<Answer> {
-  if (!(await inside.close(worker))) return { reached: true, why: 'it was not gone a second after it was killed' };
+  if (!(await inside.close(worker))) return { reached: true, why: 'it was not gone after it was killed' };
   await delay(LOOK_EVERY_MS);
   const left = endSurvivors(token);
   return left > 0 ? { reached: true, why: `${left} lived on` } : { reached: false, why: 'killed with the rest' };

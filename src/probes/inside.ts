@@ -11,9 +11,9 @@ import { Workers } from '../sandbox/workers.ts';
 import type { Act, Answer } from './types.ts';
 
 /** Acts bound themselves below this. */
-const ANSWER_MS = 10_000;
-/** What a kill may take. */
-const GONE_MS = 1_000;
+const ANSWER_MS = 30_000;
+/** A kill takes milliseconds; on a machine that is short of everything, longer. */
+const GONE_MS = 5_000;
 
 export interface InsideOptions {
   /** For these workers alone. */

@@ -11,9 +11,9 @@ import type { Language } from '../sandbox/types.ts';
 import type { Decoys } from './decoys.ts';
 import type { Act, Answer } from './types.ts';
 
-const NICENESS = 10;
+const NICENESS = 5;
 /** A control that hangs would hold up all: the process ends after this. */
-const ALL_MS = 20_000;
+const ALL_MS = 60_000;
 
 const HARNESS: Record<Language, string[]> = {
   python: [

@@ -1,12 +1,13 @@
 /** The probes for real: what they find where there are no walls, and that they leave nothing behind. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { runProbes } from '../../src/probes/battery.ts';
 import { catalogue } from '../../src/probes/catalogue.ts';
 import type { Finding } from '../../src/probes/types.ts';
+import { proofOf } from '../../src/probes/verdict.ts';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 
@@ -20,7 +21,7 @@ describe('the catalogue', () => {
   });
 
   it('leaves to the daily run all but what fills and exhausts', () => {
-    expect(catalogue.filter(({ heavy }) => heavy).map(({ name }) => name)).toEqual(expect.arrayContaining(['memory', 'disk', 'tmp', 'shared-memory']));
+    expect(catalogue.filter(({ heavy }) => heavy).map(({ name }) => name)).toEqual(expect.arrayContaining(['fork-bomb', 'memory', 'disk', 'tmp', 'shared-memory']));
     expect(catalogue.filter(({ heavy }) => !heavy).length).toBeGreaterThanOrEqual(40);
   });
 
@@ -33,20 +34,36 @@ describe('the catalogue', () => {
   });
 });
 
+const interpretersHere = () => Promise.all([probeInterpreter('python'), probeInterpreter('javascript')]);
+
+let folder = '';
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'potluck-probes-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('in the box', () => {
+  it('every probe that is possible here is held, in both languages, and so level 2 is proven', async () => {
+    const interpreters = await interpretersHere();
+    const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), folder] });
+    expect(level.missing).toBe('');
+    const findings = await runProbes({ homeFolder: folder, guestsFolder, interpreters, level, heavy: true });
+    expect(findings.filter(({ languages }) => Object.values(languages).some(({ verdict }) => verdict === 'broken'))).toEqual([]);
+    expect(findings.filter(({ verdict }) => verdict === 'held').length).toBeGreaterThanOrEqual(40);
+    expect(proofOf(level.level, level.missing, findings)).toEqual({ level: 2, missing: '' });
+  });
+});
+
 describe('where there are no walls', () => {
-  let folder = '';
   let findings: Finding[] = [];
   const of = (name: string) => findings.find((finding) => finding.name === name)!;
 
   beforeAll(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'potluck-probes-'));
     // What a run that was killed left: no process has the number.
     mkdirSync(join(folder, 'probes', 'run-999999999-00'), { recursive: true });
     writeFileSync(join(folder, 'member.key'), 'no key');
-    const interpreters = await Promise.all([probeInterpreter('python'), probeInterpreter('javascript')]);
-    findings = await runProbes({ homeFolder: folder, guestsFolder, interpreters, level: await probeLevel(), heavy: false });
+    findings = await runProbes({ homeFolder: folder, guestsFolder, interpreters: await interpretersHere(), level: await probeLevel(), heavy: false });
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   it('every act that is possible here comes through: its control is the same act', () => {
     const walls = findings.filter(({ level, verdict }) => level === 2 && verdict !== 'not applicable');

@@ -14,8 +14,8 @@ import { connect } from 'node:net';
 import { constants } from 'node:os';
 import { basename, join } from 'node:path';
 
-const NETWORK_MS = 700; // everything that is asked is on this machine
-const PROGRAM_MS = 3000;
+const NETWORK_MS = 3000; // everything that is asked is on this machine
+const PROGRAM_MS = 10_000;
 /** Of the shared buffer that is slept on. */
 const still = new Int32Array(new SharedArrayBuffer(4));
 

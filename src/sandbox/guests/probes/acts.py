@@ -13,8 +13,8 @@ import stat
 import subprocess
 import time
 
-NETWORK_S = 0.7  # everything that is asked is on this machine
-PROGRAM_S = 3.0
+NETWORK_S = 3.0  # everything that is asked is on this machine
+PROGRAM_S = 10.0
 
 
 def main(act, target):
