@@ -193,6 +193,8 @@ export class ClientLink {
     try {
       const prior = await this.#home.ended(submission.id);
       if (prior === undefined) await this.#fetchContent(submission);
+      // Its link was open when it began.
+      if (this.#home.roster.isRevoked(submission.submitter)) return;
       this.#home.dispatch({ type: 'submitted', client: this.#number, follow, submission, prior });
     } catch (error) {
       this.send({ kind: 'refused', id: submission.id, error: problemOf(error) });

@@ -32,7 +32,8 @@ export type HomeEvent =
   | { type: 'tracker_away' }
   | { type: 'granted'; grant: MessageOf<'grant'> }
   | { type: 'peers_told'; all: boolean; peers: PeerInfo[] }
-  | { type: 'runner_linked'; peer: string; incarnation: string; held: (AttemptRef & { ended: boolean })[]; roundTripMs: number }
+  /** `key`: what it proved. Whoever else takes the name is another process, whatever it says. */
+  | { type: 'runner_linked'; peer: string; key: string; incarnation: string; held: (AttemptRef & { ended: boolean })[]; roundTripMs: number }
   | { type: 'runner_unlinked'; peer: string }
   /** `others`: of those that run, attempts of other homes. */
   | { type: 'runner_load'; peer: string; running: number; others?: number | undefined; slots: number; cpuLoad: number; draining: boolean }
@@ -40,6 +41,8 @@ export type HomeEvent =
   | { type: 'turned_away'; peer: string; ref: AttemptRef; reason: MessageOf<'turned_away'>['reason']; detail: string | undefined }
   | { type: 'attempt_output'; peer: string; ref: AttemptRef; stream: 'stdout' | 'stderr'; offset?: number | undefined; data: Uint8Array }
   | { type: 'attempt_ended'; peer: string; end: MessageOf<'attempt_ended'> }
+  /** Members no more: as runners, and as submitters. */
+  | { type: 'revoked'; keys: readonly string[] }
   /** `lost`: what waited for that commit and was not told. */
   | { type: 'commit_failed'; durable: number; problem: Problem; lost?: readonly HomeAfter[] }
   /** A step of a compaction: what must be said again, or in short, before old records are dropped. */

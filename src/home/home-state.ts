@@ -20,6 +20,7 @@ import { limits } from '../limits.ts';
 import type { AttemptRef, Message, MessageOf, OutcomeState, Problem } from '../wire/messages.ts';
 import { idConflict, refusalOf } from './admission-state.ts';
 import { Chooser } from './choosing-state.ts';
+import { compactionSteps } from './compacting-state.ts';
 import type { HomeAfter, HomeEvent, HomeSend } from './home-events.ts';
 import { Ledger } from './ledger-state.ts';
 import { contentLost, quarantine, unknownFate } from './loss-state.ts';
@@ -27,7 +28,7 @@ import { digestOf, isSubmittedBy, outcomeOf, outputOf } from './past-state.ts';
 import type { Choice, Line, Runner } from './placement-state.ts';
 import type { HomeRecord, Past, RecordOf, Story } from './records.ts';
 import { Runners } from './runners-state.ts';
-import { attemptMessage, currentAttempt, endedRecord, type End, isCurrent, newOutput, nextAttempt, restate, type Task } from './task-state.ts';
+import { attemptMessage, currentAttempt, endedRecord, type End, isCurrent, newOutput, nextAttempt, type Task } from './task-state.ts';
 import type { Waiting } from './waiting-state.ts';
 import { whyWaiting } from './why-state.ts';
 import { Watchers } from './watchers-state.ts';
@@ -171,6 +172,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
         return this.#attemptOutput(event);
       case 'attempt_ended':
         return this.#attemptEnded(event.peer, event.end);
+      case 'revoked':
+        return this.#revoked(event.keys);
       case 'commit_failed':
         return this.#commitFailed(event);
       case 'compacting':
@@ -400,9 +403,9 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     for (const runner of this.runners.values()) if (runner.attempts.size > 0) this.#table.dial(runner);
   }
 
-  #runnerLinked({ peer, incarnation, held, roundTripMs }: Extract<HomeEvent, { type: 'runner_linked' }>): void {
+  #runnerLinked({ peer, key, incarnation, held, roundTripMs }: Extract<HomeEvent, { type: 'runner_linked' }>): void {
     const runner = this.#table.get(peer);
-    const sameProcess = runner.incarnation === incarnation;
+    const sameProcess = runner.incarnation === incarnation && runner.key === key;
     runner.link = 'up';
     runner.roundTripMs = roundTripMs;
     runner.lostAt = undefined;
@@ -412,6 +415,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     const reason = sameProcess ? `${peer} had not received it` : `${peer} ${restarted ? 'restarted' : 'no longer has it'}`;
     this.#lose(runner, (task) => !listed.has(currentAttempt(task)?.key ?? ''), reason, !sameProcess);
     runner.incarnation = incarnation;
+    runner.key = key;
     for (const ref of held) this.#adopt(runner, ref);
   }
 
@@ -431,6 +435,23 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
     runner.attempts.set(key, id);
     this.#out.send.push({ to: 'runner', peer: runner.peer, message: { kind: 'kill', id, attempt, key, why: 'stale' } });
+  }
+
+  /** What ran there runs elsewhere, and that counts as no loss; what they submitted here ends. */
+  #revoked(keys: readonly string[]): void {
+    for (const runner of this.runners.values()) {
+      if (!keys.includes(runner.info?.key ?? '')) continue;
+      const attempts = this.#table.revoked(runner);
+      for (const [key, id] of attempts) {
+        const task = this.tasks.get(id);
+        if (task !== undefined && currentAttempt(task)?.key === key) this.#givenBack(task, `${runner.peer} was revoked`);
+      }
+    }
+    for (const task of this.tasks.values()) {
+      if (!keys.includes(task.accepted.submitter)) continue;
+      this.#kill(task, 'cancelled');
+      this.#finish(task, 'cancelled', { error: { code: 'cancelled', message: 'who submitted the task was revoked' } });
+    }
   }
 
   // --- placement ---------------------------------------------------------------------------
@@ -521,21 +542,11 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
 
   // --- the disk ----------------------------------------------------------------------------
 
-  #compacting({ restate: ids, retell, prune }: Extract<HomeEvent, { type: 'compacting' }>): void {
-    const { ms: at, wall } = this.#now;
-    const ended: string[] = [];
-    for (const id of ids) {
-      const task = this.tasks.get(id);
-      if (task === undefined) ended.push(id);
-      else this.#record(restate(task, this.#now));
-    }
-    for (const story of retell) {
-      this.#record({ kind: 'retold', id: story.accepted.id, ...story, at, wall });
-      this.#out.after.push({ to: 'history', story, seq: this.#ledger.seq });
-    }
-    for (const { since, tasks } of prune) {
-      this.#record({ kind: 'pruned', since, tasks: [...tasks], at, wall });
-      this.#out.after.push({ to: 'pruned', tasks, seq: this.#ledger.seq });
+  #compacting(event: Extract<HomeEvent, { type: 'compacting' }>): void {
+    const { steps, ended } = compactionSteps(event, this.tasks, this.#now);
+    for (const { record, tell } of steps) {
+      this.#record(record);
+      if (tell !== undefined) this.#out.after.push(tell(this.#ledger.seq));
     }
     this.#out.after.push({ to: 'compacted', ended });
   }

@@ -73,6 +73,7 @@ export class Home {
   #trackerUp = false;
   #grantSeen = 0;
   #stopped = false;
+  #forgetRoster: (() => void) | undefined;
   readonly #stored = new Map<string, MessageOf<'stored'>['attempts']>();
 
   constructor(options: HomeOptions) {
@@ -89,6 +90,7 @@ export class Home {
     const opened = await this.store.open((record, seq) => state.replay(record, seq));
     if (opened.cutBytes > 0) this.#o.log(`the journal's last ${opened.cutBytes} bytes, of an interrupted write, were cut`);
     this.#begin(state, opened.lastAtMs);
+    this.#forgetRoster = this.roster.onChange(() => this.#tellRevoked());
     this.store.onRotated = () => void this.compact();
     this.#hourly = setInterval(() => void this.compact(), compactMs);
     this.#silence = setInterval(() => setImmediate(() => this.#core?.links.checkSilence()), limits.tickMsMax);
@@ -117,7 +119,7 @@ export class Home {
       infoOf: (peer) => state.runners.get(peer)?.info,
       wanted: (peer) => (state.runners.get(peer)?.attempts.size ?? 0) > 0 || (state.runners.get(peer)?.granted ?? 0) > 0,
       provide: async (peer, hash) => (needsContent(state, peer, hash) ? this.provide(hash) : undefined),
-      onLinked: (peer, hello, roundTripMs) => driver.dispatch({ type: 'runner_linked', peer, incarnation: hello.incarnation, held: hello.held ?? [], roundTripMs }),
+      onLinked: (peer, key, hello, roundTripMs) => driver.dispatch({ type: 'runner_linked', peer, key, incarnation: hello.incarnation, held: hello.held ?? [], roundTripMs }),
       onUnlinked: (peer) => driver.dispatch({ type: 'runner_unlinked', peer }),
       onMessage: (peer, connection, message) => this.#fromRunner({ driver, state }, peer, connection, message),
       log: this.#o.log,
@@ -134,11 +136,23 @@ export class Home {
     driver.dispatch({ type: 'peers_told', all: false, peers: this.#known });
     if (this.#trackerUp) driver.dispatch({ type: 'tracker_up', seen: this.#grantSeen });
     driver.dispatch({ type: 'started' });
+    this.#tellRevoked();
     void compaction.run();
+  }
+
+  /** Tells the decider which of those that it has to do with are members no more. */
+  #tellRevoked(): void {
+    if (this.#core === undefined) return;
+    const { runners, tasks } = this.#core.state;
+    const keys = new Set<string>();
+    for (const { info } of runners.values()) if (info !== undefined && info.state !== 'revoked' && this.roster.isRevoked(info.key)) keys.add(info.key);
+    for (const { accepted } of tasks.values()) if (this.roster.isRevoked(accepted.submitter)) keys.add(accepted.submitter);
+    if (keys.size > 0) this.dispatch({ type: 'revoked', keys: [...keys] });
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#forgetRoster?.();
     clearInterval(this.#silence);
     clearInterval(this.#hourly);
     for (const client of this.#clients.values()) client.close();
@@ -245,9 +259,11 @@ export class Home {
       this.dispatch({ type: 'granted', grant: message });
       return;
     }
-    const told = new Map(message.peers.map((info) => [info.peer, info]));
+    // Whoever took this peer's name while it was away: its own runner is the one in this process.
+    const peers = message.peers.filter(({ peer, key }) => peer !== this.#o.peer || key === this.#o.key);
+    const told = new Map(peers.map((info) => [info.peer, info]));
     this.#known = [...this.#known.filter(({ peer }) => !told.has(peer) && (!message.all || peer === this.#o.peer)), ...told.values()];
-    this.dispatch({ type: 'peers_told', all: message.all, peers: message.peers });
+    this.dispatch({ type: 'peers_told', all: message.all, peers });
   }
 
   // --- effects -----------------------------------------------------------------------------

@@ -16,7 +16,9 @@ export interface Runner {
   readonly peer: string;
   info: PeerInfo | undefined;
   link: 'none' | 'dialling' | 'up';
+  /** The process that was linked last, and the key that it proved. */
   incarnation: string | undefined;
+  key: string | undefined;
   roundTripMs: number;
   /** Slots that this home may use now. */
   granted: number;
@@ -47,6 +49,7 @@ export const newRunner = (peer: string): Runner => ({
   info: undefined,
   link: 'none',
   incarnation: undefined,
+  key: undefined,
   roundTripMs: 0.5,
   granted: 0,
   holding: 0,

@@ -16,7 +16,8 @@ export interface RunnerLinksOptions {
   wanted: (peer: string) => boolean;
   /** What that runner may have of what it asks for. */
   provide: (peer: string, hash: string) => Promise<Uint8Array | undefined>;
-  onLinked: (peer: string, hello: MessageOf<'hello'>, roundTripMs: number) => void;
+  /** `key`: what it proved. */
+  onLinked: (peer: string, key: string, hello: MessageOf<'hello'>, roundTripMs: number) => void;
   onUnlinked: (peer: string) => void;
   onMessage: (peer: string, connection: Connection, message: Message) => void;
   log: (line: string) => void;
@@ -99,7 +100,7 @@ export class RunnerLinks {
       this.#links.delete(peer);
       this.#o.onUnlinked(peer);
     };
-    this.#o.onLinked(peer, hello, Math.max(0.1, performance.now() - before));
+    this.#o.onLinked(peer, connection.peerKey, hello, Math.max(0.1, performance.now() - before));
     connection.onMessage = (message) => this.#o.onMessage(peer, connection, message);
   }
 }

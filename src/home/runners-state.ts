@@ -117,6 +117,18 @@ export class Runners {
     if (grant.slots > 0) this.dial(runner);
   }
 
+  /** Its holder is no member any more: nothing goes there, and nothing that comes from there counts. Returns its attempts. */
+  revoked(runner: Runner): [key: string, id: string][] {
+    const attempts = [...runner.attempts];
+    if (runner.info !== undefined) runner.info = { ...runner.info, state: 'revoked' };
+    runner.attempts.clear();
+    runner.granted = 0;
+    runner.holding = 0;
+    runner.lostAt = undefined;
+    this.#demandDirty = true;
+    return attempts;
+  }
+
   unlinked(runner: Runner, nowMs: number): void {
     // Nobody answered: not tried again at once.
     if (runner.link === 'dialling') runner.blockedUntil = nowMs + blockMsMax;

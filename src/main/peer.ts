@@ -99,6 +99,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     workers,
     acceptance,
     roster,
+    report: () => {},
     broken,
   });
   onWorkerEvent.tell = (event) => runner.onWorkerEvent(event);

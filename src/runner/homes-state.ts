@@ -16,6 +16,8 @@ import type { RunnerSend } from './runner-events.ts';
 
 interface KeptResult {
   home: string;
+  /** The key that it proved. */
+  homeKey: string;
   end: MessageOf<'attempt_ended'>;
   output: AttemptOutput | undefined;
   bytes: number;
@@ -111,10 +113,10 @@ export class Homes {
     return this.#kept.has(key);
   }
 
-  keep({ home, message, output }: Attempt, end: MessageOf<'attempt_ended'>, resultBytes: number, nowMs: number): void {
+  keep({ home, homeKey, message, output }: Attempt, end: MessageOf<'attempt_ended'>, resultBytes: number, nowMs: number): void {
     if (!this.takes(home)) output?.trim();
     const bytes = resultBytes + (output?.keptBytes ?? 0) + endBytes;
-    this.#kept.set(message.key, { home, end, output, bytes, at: nowMs });
+    this.#kept.set(message.key, { home, homeKey, end, output, bytes, at: nowMs });
     this.#keptBytes += bytes;
     this.#owed.get(home)?.add(message.key);
   }
@@ -127,6 +129,21 @@ export class Homes {
     this.#keptBytes -= kept.bytes;
     const { result } = kept.end;
     if (result !== undefined && !(result instanceof Uint8Array)) this.out.push({ to: 'forget_result', hash: result.hash });
+  }
+
+  /** Of homes that nobody will hear of again. */
+  forgetOf(homeKeys: readonly string[]): void {
+    for (const [key, { homeKey }] of this.#kept) if (homeKeys.includes(homeKey)) this.forget(key);
+  }
+
+  keysKept(): string[] {
+    return [...this.#kept.values()].map(({ homeKey }) => homeKey);
+  }
+
+  /** Whether a result with that content is kept for the home. */
+  keepsResult(home: string, hash: string): boolean {
+    for (const { home: of, end } of this.#kept.values()) if (of === home && end.result !== undefined && !(end.result instanceof Uint8Array) && end.result.hash === hash) return true;
+    return false;
   }
 
   forgetOld(nowMs: number): void {

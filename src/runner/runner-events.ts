@@ -1,5 +1,6 @@
 /** What a runner is told (past tense) and what it orders (imperative). See runner-state.ts. */
 import type { Origin } from './acceptance-state.ts';
+import type { Observation } from './observed-state.ts';
 import type { AttemptRef, Language, Message, MessageOf, Problem, Value } from '../wire/messages.ts';
 
 export type RunnerEvent =
@@ -14,6 +15,8 @@ export type RunnerEvent =
   | { type: 'content_arrived'; key: string }
   | { type: 'content_failed'; key: string; why: string }
   | { type: 'kill_told'; home: string; ref: AttemptRef; why: MessageOf<'kill'>['why'] }
+  /** Members no more: as homes, and as submitters. */
+  | { type: 'revoked'; keys: readonly string[] }
   | { type: 'stored_told'; home: string; refs: AttemptRef[] }
   | { type: 'worker_ready'; worker: string; pid: number }
   | { type: 'worker_output'; worker: string; job: number; stream: 'stdout' | 'stderr'; data: Uint8Array }
@@ -37,6 +40,8 @@ export type RunnerEvent =
 
 export type RunnerSend =
   | { to: 'home'; home: string; message: Message }
+  /** For the pool's audit. */
+  | { to: 'report'; observation: Observation }
   | { to: 'spawn'; worker: string; language: Language; homeKey: string; submitter: string; foreign: boolean; memoryMb: number | null }
   | { to: 'feed'; worker: string; jobs: { job: number; attempt: MessageOf<'attempt'> }[] }
   | { to: 'take_back'; worker: string }

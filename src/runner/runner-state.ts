@@ -19,6 +19,7 @@ import type { AttemptRef, Language, MessageOf, Problem, Refusal, Value } from '.
 import { Acceptance, type AcceptanceOptions, type Denial, type Origin } from './acceptance-state.ts';
 import { type Attempt, newAttempt, refOf } from './attempt-state.ts';
 import { Homes } from './homes-state.ts';
+import { Observed } from './observed-state.ts';
 import { AttemptOutput } from './output-state.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
 import { type Served, suits, type Worker, WorkerTable } from './workers-state.ts';
@@ -41,6 +42,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   readonly acceptance: Acceptance;
   readonly #o: RunnerOptions;
   readonly #homes = new Homes();
+  readonly #observed = new Observed();
   readonly #workers = new WorkerTable();
   /** Taken, with a slot promised; started before those below. */
   readonly #first: Attempt[] = [];
@@ -108,6 +110,8 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
         return this.#contentFailed(event.key, event.why);
       case 'kill_told':
         return this.#killTold(event.ref);
+      case 'revoked':
+        return this.#revoked(event.keys);
       case 'stored_told':
         for (const ref of event.refs) this.#homes.forget(ref.key);
         return;
@@ -149,9 +153,11 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     if (this.attempts.has(message.key) || this.#homes.has(message.key)) return;
     const denial = this.#denial(origin, message);
     if (denial !== undefined) {
+      if (denial.detail !== undefined) this.#observed.note('refused', message.submitter, denial.detail, this.#now.ms);
       this.#turnAway(home, message, denial.reason, denial.detail);
       return;
     }
+    if (this.acceptance.isForeign(origin)) this.#observed.note('foreign_started', message.submitter, `taken by ${this.#o.peer}`, this.#now.ms);
     const attempt = newAttempt(home, origin.homeKey, message, ready, this.#now.ms);
     this.attempts.set(message.key, attempt);
     if (!attempt.ahead) this.#promised += 1;
@@ -211,6 +217,33 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     attempt.verdict = { outcome: 'killed' };
     if (attempt.state === 'fed') this.#out.send.push({ to: 'take_back', worker: attempt.worker! });
     else this.#end(attempt, { outcome: 'killed' }, 0);
+  }
+
+  /** What runs for them ends, and what is kept for them goes. */
+  #revoked(keys: readonly string[]): void {
+    for (const attempt of this.attempts.values()) {
+      if (!keys.includes(attempt.homeKey) && !keys.includes(attempt.message.submitter)) continue;
+      if (attempt.state !== 'ending') this.#killTold(attempt.message);
+      // What it would have ended as is nobody's business any more.
+      else attempt.verdict = { outcome: 'killed' };
+    }
+    this.#homes.forgetOf(keys);
+    for (const worker of this.#workers.all()) {
+      if (worker.state === 'idle' && (keys.includes(worker.homeKey) || keys.includes(worker.submitter))) this.#retire(worker);
+    }
+  }
+
+  /** Whether a home may have that content: a result that is kept for it. */
+  servesTo(home: string, hash: string): boolean {
+    return this.#homes.keepsResult(home, hash);
+  }
+
+  /** Keys that something here runs for, or is kept for. */
+  keysServed(): Set<string> {
+    const keys = new Set(this.#homes.keysKept());
+    for (const { homeKey, message } of this.attempts.values()) keys.add(homeKey).add(message.submitter);
+    for (const { homeKey, submitter } of this.#workers.all()) keys.add(homeKey).add(submitter);
+    return keys;
   }
 
   // --- starting ----------------------------------------------------------------------------
@@ -487,6 +520,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       }
     }
     this.#sendBackAhead();
+    for (const observation of this.#observed.take(ms)) this.#out.send.push({ to: 'report', observation });
     this.#homes.forgetOld(ms);
     for (const worker of this.#workers.all()) {
       if (worker.state === 'idle' && ms - worker.idleSince >= limits.workerIdleMs) this.#retire(worker);

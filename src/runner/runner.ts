@@ -15,6 +15,7 @@ import { type Connection, type Language, type Message, type MessageOf, peerNameS
 import type { AcceptanceOptions, Origin } from './acceptance-state.ts';
 import { Contents } from './contents.ts';
 import { LoadMeter } from './load.ts';
+import type { Observation } from './observed-state.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
 import { RunnerState } from './runner-state.ts';
 
@@ -40,6 +41,8 @@ export interface RunnerShellOptions {
   workers: WorkerHost;
   acceptance: AcceptanceOptions;
   roster: Roster;
+  /** For the pool's audit. */
+  report: (observation: Observation) => void;
   broken: (error: unknown) => void;
   meter?: LoadMeter;
 }
@@ -57,6 +60,7 @@ export class Runner {
   readonly #full = new Set<string>();
   readonly #contents: Contents;
   #sampler: NodeJS.Timeout | undefined;
+  #forgetRoster: (() => void) | undefined;
 
   constructor(options: RunnerShellOptions) {
     this.#o = options;
@@ -77,6 +81,12 @@ export class Runner {
     const meter = this.#o.meter ?? new LoadMeter();
     this.#sampler = setInterval(() => this.#driver.dispatch({ type: 'load_measured', cpuLoad: meter.sample(sampleMs) }), sampleMs);
     this.#driver.dispatch({ type: 'tick' });
+    this.#forgetRoster = this.#o.roster.onChange(() => this.#tellRevoked());
+  }
+
+  #tellRevoked(): void {
+    const keys = [...this.state.keysServed()].filter((key) => this.#o.roster.isRevoked(key));
+    if (keys.length > 0) this.#driver.dispatch({ type: 'revoked', keys });
   }
 
   /** One worker of the peer's own, warm before the first task needs it. */
@@ -112,6 +122,7 @@ export class Runner {
 
   stop(): void {
     clearInterval(this.#sampler);
+    this.#forgetRoster?.();
     this.#driver.stop();
     for (const connection of this.#homes.values()) connection.close();
   }
@@ -124,7 +135,7 @@ export class Runner {
     this.#homes.get(home)?.close();
     this.#homes.set(home, connection);
     this.#full.delete(home);
-    connection.serve((hash) => Promise.resolve(this.#contents.result(hash)));
+    connection.serve((hash) => Promise.resolve(this.state.servesTo(home, hash) ? this.#contents.result(hash) : undefined));
     connection.send({ kind: 'hello', version: this.#o.version, incarnation: this.#o.incarnation, as: 'runner', name: this.#o.peer, held: this.state.heldFor(home).slice(0, limits.heldMax) });
     connection.onClose = () => {
       if (this.#homes.get(home) !== connection) return;
@@ -188,6 +199,9 @@ export class Runner {
         return;
       case 'forget_content':
         this.#contents.forgetInputs(effect.key);
+        return;
+      case 'report':
+        this.#o.report(effect.observation);
         return;
       case 'forget_result':
         this.#contents.forgetResult(effect.hash);

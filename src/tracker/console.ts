@@ -24,6 +24,8 @@ export function newsLine({ what, peer }: PoolNews, at: Date): string {
       return `${time} ${peer.peer} suspected: its link closed`;
     case 'lost':
       return `${time} ${peer.peer} lost`;
+    case 'revoked':
+      return `${time} ${peer.peer} revoked: its key is no member's any more`;
     case 'draining':
       return `${time} ${peer.peer} is draining`;
     case 'replaced':

@@ -25,6 +25,8 @@ export type TrackerEvent =
   | { type: 'registered'; link: number; key: string; role: Role | undefined; self: PeerSelf }
   | { type: 'load_told'; link: number; load: MessageOf<'load'> }
   | { type: 'demand_told'; link: number; demand: MessageOf<'demand'> }
+  /** Members no more. */
+  | { type: 'revoked'; keys: readonly string[] }
   | { type: 'link_closed'; link: number };
 
 export interface TrackerSend {
@@ -34,7 +36,7 @@ export interface TrackerSend {
 
 /** For the console: what changed in the pool. */
 export interface PoolNews {
-  what: 'registered' | 'back' | 'load' | 'suspected' | 'lost' | 'draining' | 'replaced';
+  what: 'registered' | 'back' | 'load' | 'suspected' | 'lost' | 'draining' | 'replaced' | 'revoked';
   peer: PeerInfo;
 }
 
@@ -82,6 +84,8 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
         return this.#loadTold(event.link, event.load);
       case 'demand_told':
         return this.#demandTold(event.link, event.demand);
+      case 'revoked':
+        return this.#revoked(event.keys);
       case 'link_closed':
         return this.#linkClosed(event.link);
       case 'tick':
@@ -157,6 +161,20 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     member.awaySince = this.#now.ms;
     this.#change(member, { state: 'suspected' });
     this.#news('suspected', member.info);
+  }
+
+  /** Shown as such for a while, and granted and counted no more. */
+  #revoked(keys: readonly string[]): void {
+    for (const [name, member] of this.members) {
+      if (member.info.state === 'revoked' || !keys.includes(member.info.key)) continue;
+      if (member.link !== undefined) this.#byLink.delete(member.link);
+      member.link = undefined;
+      member.awaySince = this.#now.ms;
+      this.#lapse(member);
+      this.#change(member, { state: 'revoked', running: 0, queued: 0 });
+      for (const other of this.members.values()) other.allowed.delete(name);
+      this.#news('revoked', member.info);
+    }
   }
 
   #tick(): void {

@@ -27,6 +27,7 @@ export class Tracker {
   readonly #links = new Map<number, Connection>();
   #linkCount = 0;
   #silence: NodeJS.Timeout | undefined;
+  #forgetRoster: (() => void) | undefined;
 
   constructor(options: TrackerShellOptions) {
     this.#o = options;
@@ -45,10 +46,17 @@ export class Tracker {
 
   start(): void {
     this.#driver.dispatch({ type: 'tick' });
+    this.#forgetRoster = this.#o.roster.onChange(() => this.#tellRevoked());
     this.#silence = setInterval(() => setImmediate(() => this.#checkSilence()), limits.tickMsMax);
   }
 
+  #tellRevoked(): void {
+    const keys = this.peers().filter(({ key, state }) => state !== 'revoked' && this.#o.roster.isRevoked(key));
+    if (keys.length > 0) this.#driver.dispatch({ type: 'revoked', keys: keys.map(({ key }) => key) });
+  }
+
   stop(): void {
+    this.#forgetRoster?.();
     clearInterval(this.#silence);
     this.#driver.stop();
     for (const connection of this.#links.values()) connection.close();

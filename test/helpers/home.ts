@@ -81,7 +81,7 @@ export const info = (peer: string, more: Partial<PeerInfo> = {}): PeerInfo => ({
 
 export const up = (peer: string, more: Partial<PeerInfo> = {}): HomeEvent => ({ type: 'peers_told', all: false, peers: [info(peer, more)] });
 export const granted = (peer: string, slots: number, others = 0): HomeEvent => ({ type: 'granted', grant: { kind: 'grant', peer, incarnation: `${peer}-1`, slots, others, seq: (grantSeq += 1) } });
-export const linked = (peer: string, held: (AttemptRef & { ended: boolean })[] = [], incarnation = `${peer}-1`): HomeEvent => ({ type: 'runner_linked', peer, incarnation, held, roundTripMs: 1 });
+export const linked = (peer: string, held: (AttemptRef & { ended: boolean })[] = [], incarnation = `${peer}-1`, key = 'k'): HomeEvent => ({ type: 'runner_linked', peer, key, incarnation, held, roundTripMs: 1 });
 export const unlinked = (peer: string): HomeEvent => ({ type: 'runner_unlinked', peer });
 export const cancelled = (id: string, client = 1, by = 'k'): HomeEvent => ({ type: 'cancelled', client, by, id });
 export const watched = (id: string, more: { client?: number; by?: string; follow?: boolean } = {}): HomeEvent => ({ type: 'watched', client: 1, by: 'k', follow: false, ...more, id });

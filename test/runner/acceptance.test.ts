@@ -1,7 +1,7 @@
 /** Whose attempts a runner takes, whatever a grant said and a home says. */
 import { describe, expect, it } from 'vitest';
 import { limits } from '../../src/limits.ts';
-import { fedIn, TestRunner, turnedAwayIn } from '../helpers/runner.ts';
+import { endsIn, fedIn, key, ordersIn, TestRunner, turnedAwayIn } from '../helpers/runner.ts';
 
 const other = { homeKey: 'other', homeRole: 'member', submitter: 'other', submitterRole: 'member' } as const;
 
@@ -113,5 +113,65 @@ describe('a runner whose tracker is away', () => {
     const r = new TestRunner(4, { acceptance: { confirmedAgoMs: Infinity } });
     r.tell({ type: 'tracker_unlinked' });
     expect(r.state.acceptance.standing(r.ms)).toEqual({ accepts: 'own', withheld: 'unconfirmed' });
+  });
+});
+
+describe('a key that is revoked', () => {
+  const revoke = { type: 'revoked', keys: ['other'] } as const;
+
+  it('has its attempts killed, as a home and as a submitter at another home; those of others run on', () => {
+    const r = new TestRunner(4);
+    r.tell({ type: 'home_linked', home: 'h2' });
+    const workers = [r.runs(1), r.runs(2, { submitter: 'other' })];
+    r.offer(3, {}, 'h2', true, other);
+    workers.push(r.workerOf(3));
+    r.ready(workers[2]!);
+    expect(ordersIn(r.tell(revoke), 'kill')).toEqual(workers.slice(1));
+    expect(r.state.attempts.get(key(1))?.state).toBe('running');
+  });
+
+  it('has what was kept for its homes dropped, and its idle workers ended', () => {
+    const r = new TestRunner(4);
+    r.offer(1, {}, 'h2', true, other);
+    const worker = r.workerOf(1);
+    r.ready(worker);
+    r.answers(worker);
+    expect(r.state.heldFor('h2')).toHaveLength(1);
+    const decided = r.tell(revoke);
+    expect(ordersIn(decided, 'kill')).toEqual([worker]);
+    expect(r.state.heldFor('h2')).toEqual([]);
+    r.tell({ type: 'worker_gone', worker });
+    expect([...r.state.keysServed()]).not.toContain('other');
+  });
+
+  it('has what waits here ended unstarted', () => {
+    const r = new TestRunner(1);
+    r.runs(1);
+    r.offer(2, { ahead: true, submitter: 'other' });
+    expect(endsIn(r.tell(revoke))).toEqual([['t2', 'killed']]);
+  });
+});
+
+describe('what is reported for the audit', () => {
+  it('is counted by submitter for some seconds: foreign attempts taken, and those not taken because of who asks', () => {
+    const r = new TestRunner(4);
+    r.offer(1);
+    r.offer(2, { submitter: 'other' });
+    r.offer(3, { submitter: 'other' });
+    r.offer(4, {}, 'h', true, { ...other, homeRole: 'runner' });
+    const reports = r.pass(10_000).send.flatMap((effect) => (effect.to === 'report' ? [effect.observation] : []));
+    expect(reports).toEqual([
+      { what: 'foreign_started', key: 'other', detail: 'taken by own', count: 2 },
+      { what: 'refused', key: 'k', detail: 'the key of its home may not submit tasks to this pool', count: 1 },
+    ]);
+    expect(r.pass(10_000).send.filter(({ to }) => to === 'report')).toEqual([]);
+  });
+
+  it('does not grow with submitters that somebody makes up', () => {
+    const r = new TestRunner(1_000);
+    for (let at = 1; at <= 500; at += 1) r.offer(at, { submitter: `s${at}` });
+    const reports = r.pass(10_000).send.flatMap((effect) => (effect.to === 'report' ? [effect.observation] : []));
+    expect(reports.length).toBeLessThanOrEqual(32);
+    expect(reports.reduce((sum, { count }) => sum + count, 0)).toBe(500);
   });
 });

@@ -95,7 +95,7 @@ export class SimHome {
       dial: this.#o.dial,
       hello: () => ({ kind: 'hello', version: '0', incarnation: own.incarnation, as: 'home', name: own.peer }),
       wanted: (peer) => (state.runners.get(peer)?.attempts.size ?? 0) > 0 || (state.runners.get(peer)?.granted ?? 0) > 0,
-      onLinked: (peer, hello, roundTripMs) => driver.dispatch({ type: 'runner_linked', peer, incarnation: hello.incarnation, held: hello.held ?? [], roundTripMs }),
+      onLinked: (peer, hello, roundTripMs) => driver.dispatch({ type: 'runner_linked', peer, key: state.runners.get(peer)?.info?.key ?? '', incarnation: hello.incarnation, held: hello.held ?? [], roundTripMs }),
       onUnlinked: (peer) => driver.dispatch({ type: 'runner_unlinked', peer }),
       onMessage: (peer, message) => driver.dispatch(eventOf(peer, message)),
     });

@@ -118,3 +118,21 @@ describe('a name', () => {
     expect(takenIn(t, 'ka')).toEqual([]);
   });
 });
+
+describe('a key that is revoked', () => {
+  it('has its peers shown as such, granted nothing and granted to nobody, and its name free for another', () => {
+    const t = twoUsers();
+    t.wants('a', 8);
+    t.wants('b', 2);
+    expect(t.slotsOf('a')['b']).toBeGreaterThan(0);
+    t.tell({ type: 'revoked', keys: ['kb'] });
+    expect(t.state.members.get('b')).toMatchObject({ link: undefined, waiting: [], info: { state: 'revoked', granted: 0 } });
+    expect(t.state.members.get('a')?.allowed.has('b')).toBe(false);
+    expect(t.news.filter(({ what }) => what === 'revoked').map(({ peer }) => peer.peer)).toEqual(['b']);
+    t.leaves('b');
+    t.pass(3_000, ['a']);
+    expect(t.state.members.get('b')?.info.state).toBe('revoked');
+    t.joins('b', {}, 'another');
+    expect(t.state.members.get('b')?.info).toMatchObject({ state: 'up', key: 'another' });
+  });
+});
