@@ -31,6 +31,8 @@ FLAG_MARK_OUT, FLAG_MARK_ERR, FLAG_LEFTOVERS = 1, 2, 4
 JOB_NEEDS_TOKEN, JOB_HAS_KWARGS = 1, 2
 JOB_HEAD = struct.Struct(">IBHHII")  # job, flags, hash, function, args, kwargs lengths
 ANSWER_HEAD = struct.Struct(">IcIQQB")  # frame length, kind, job, run us, drained ns, flags
+JOB_NAMES_AT = 1 + JOB_HEAD.size
+CALLED_MAX = 64
 LENGTH = struct.Struct(">I")
 unpack_job, pack_answer, pack_length = JOB_HEAD.unpack_from, ANSWER_HEAD.pack, LENGTH.pack
 
@@ -49,6 +51,8 @@ class Guest:
         self.leftovers = Leftovers(self.settings["othersCounted"])
         self.tokens = Tokens(high_fd(TOKENS_AT_SPAWN))
         self.programs = {}
+        # Program and function by the bytes that name them in a job: mostly the same as in the one before.
+        self.called = {}
         self.last_program = None
 
     def run(self):
@@ -63,6 +67,7 @@ class Guest:
                 size = frame[1]
                 name = frame[2:2 + size].decode("ascii")
                 self.programs[name] = Program(PROGRAM_PREFIX + name[:16], frame[2 + size:])
+                self.called.clear()
             elif kind == 68:  # D: the host forgets a program
                 self.forget(frame[1:].decode("ascii"))
 
@@ -71,6 +76,7 @@ class Guest:
         self.control.send(pack_length(len(body) + 1) + b"H" + body)
 
     def forget(self, name):
+        self.called.clear()
         program = self.programs.pop(name, None)
         if program is not None:
             sys.modules.pop(program.name, None)
@@ -81,15 +87,15 @@ class Guest:
         job, flags, hash_size, function_size, args_size, kwargs_size = unpack_job(frame, 1)
         if flags & JOB_NEEDS_TOKEN and not self.tokens.take(job):
             return
-        at = 1 + JOB_HEAD.size
-        program_hash = frame[at:at + hash_size].decode("ascii")
-        at += hash_size
-        function = frame[at:at + function_size].decode("utf-8")
-        at += function_size
+        at = JOB_NAMES_AT + hash_size + function_size
+        names = frame[JOB_NAMES_AT:at]
+        called = self.called.get(names)
+        if called is None or called[2] != hash_size:
+            called = self.named(names, hash_size)
+        program, function, _ = called
         args = frame[at:at + args_size]
         at += args_size
         kwargs = frame[at:at + kwargs_size] if flags & JOB_HAS_KWARGS else None
-        program = self.programs[program_hash]
         self.count.begin(program)
         started = monotonic_ns()
         try:
@@ -108,6 +114,13 @@ class Guest:
             body = encode_ascii_json(failure.error).encode("ascii")
             error = failure = None
         self.answer(kind, job, program, (ended - started) // 1000, body)
+
+    def named(self, names, hash_size):
+        if len(self.called) >= CALLED_MAX:
+            self.called.clear()
+        called = self.programs[names[:hash_size].decode("ascii")], names[hash_size:].decode("utf-8"), hash_size
+        self.called[names] = called
+        return called
 
     def call(self, program, name, args, kwargs):
         if program.module is None:

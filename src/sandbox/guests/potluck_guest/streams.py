@@ -43,6 +43,8 @@ class Stream:
         self.fd = fd
         self.name = name
         self.intact = True
+        # Written into by the system: bytes that cannot change would be copied there and back.
+        self.unread = bytearray(4)
         self.raw = Raw(fd, "w", closefd=False)
         self.text = io.TextIOWrapper(
             io.BufferedWriter(self.raw), encoding="utf-8", errors="backslashreplace", line_buffering=True)
@@ -72,7 +74,8 @@ class Stream:
         wrote = others_wrote or raw.written or program.writes_past_us
         if ON_LINUX:
             try:
-                unread = ioctl(self.fd, TIOCOUTQ, NO_BYTES) != NO_BYTES
+                ioctl(self.fd, TIOCOUTQ, self.unread)
+                unread = self.unread != NO_BYTES
             except OSError:  # closed, or another file by now
                 self.intact = False
                 return False

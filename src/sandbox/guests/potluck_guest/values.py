@@ -2,6 +2,7 @@
 
 import builtins
 import json
+from json import encoder
 
 from potluck_guest.failures import Failure, shorten, type_name
 
@@ -11,8 +12,19 @@ RESULT_BYTES_MAX = 64 * 1024 * 1024
 
 # The parts of json that are C: its Python parts look up builtins that a task may have replaced.
 scan_json = json.JSONDecoder().scan_once
-write_json = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":")).iterencode
 write_ascii_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).iterencode
+
+
+make_c_writer, quote, refuse = encoder.c_make_encoder, encoder.encode_basestring, json.JSONEncoder().default
+
+
+def make_writer():
+    """The C writer that `json` would make anew for every value, which takes longer than to write a small one."""
+    # Open containers, what is asked about other types, strings, indent, separators, sort keys, skip keys, allow NaN.
+    return make_c_writer({}, refuse, quote, None, ":", ",", False, False, False)
+
+
+write_json = make_writer()
 
 
 def decode_json(text):
@@ -27,7 +39,13 @@ def decode_json(text):
 
 
 def encode_json(value):
-    return "".join(write_json(value, True))
+    global write_json
+    try:
+        return "".join(write_json(value, 0))
+    except BaseException:
+        # It still holds the containers that it was in.
+        write_json = make_writer()
+        raise
 
 
 def encode_ascii_json(value):
