@@ -33,6 +33,7 @@ export const catalogue = {
   function_missing: entry('program', exit.failed, false, 'The program has no function of that name; the error lists those it has.'),
   module_missing: entry('program', exit.failed, false, 'The program imports a module that the interpreter on that peer does not have.'),
   result_not_json: entry('program', exit.failed, false, 'The function returned something that JSON cannot hold; the error gives its type and its place.'),
+  result_invalid: entry('operator', exit.failed, true, 'The peer that ran the task gave something else than JSON as its result: it is broken, or it lies.'),
   result_too_large: entry('program', exit.failed, false, 'The result is larger than a value may be.'),
   bad_arguments: entry('program', exit.failed, false, 'The function cannot be called with these arguments.'),
   worker_died: entry('program', exit.failed, false, 'The worker process ended during the call: an exit, a signal, or closed descriptors.'),
@@ -118,6 +119,13 @@ export class PotluckError extends Error {
 }
 
 export const isErrorCode = (code: string): code is ErrorCode => Object.hasOwn(catalogue, code);
+
+/** For a result that no worker of ours can have made. */
+export const invalidResult = (id: string, peer: string | null): PotluckError =>
+  new PotluckError('result_invalid', `what came as the result of task ${id} is not JSON`, {
+    why: `${peer ?? 'the peer that ran it'} gave something else: it is broken, or it lies`,
+    fix: 'submit it again under a new id; if it goes on, have that peer revoked',
+  });
 
 /** The exit status for an error code, also one that a newer version made up. */
 export const exitStatusOf = (code: string): number => (isErrorCode(code) ? catalogue[code].exit : exit.failed);

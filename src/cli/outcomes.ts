@@ -61,7 +61,7 @@ export function failureLines(outcome: Outcome, red: (text: string) => string): s
 /** The type belongs to what the program raised; potluck's own messages need none. */
 function whatText({ error, state }: Outcome): string {
   const message = clean(error?.message ?? `the task ended ${stateText(state)}`);
-  const type = error?.traceback === undefined ? undefined : error.type;
+  const type = error?.traceback === undefined || error.type === undefined ? undefined : cleanLine(error.type);
   return type === undefined || message.startsWith(type) ? message : `${type}: ${message}`;
 }
 

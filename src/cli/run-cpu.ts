@@ -1,5 +1,6 @@
 /** What `potluck cpu` does: from flags to a submission, then until its outcome. */
 import { PotluckError, exit, exitStatusOf } from '../errors.ts';
+import { escapedJson } from '../lib/json-text.ts';
 import { limits } from '../limits.ts';
 import type { Outcome, Pool, TaskRequest } from '../sdk/index.ts';
 import { connectTo, nextCommand, type ClientFlags, type Context } from './context.ts';
@@ -140,7 +141,7 @@ function mayStillRun(error: unknown, next: string): unknown {
 export function showOutcome(context: Context<ClientFlags>, outcome: Outcome): void {
   const { terminal, flags } = context;
   if (flags.json === true) terminal.out(`${outcomeJson(outcome)}\n`);
-  else if (outcome.resultJson !== undefined) terminal.out(`${outcome.resultJson}\n`);
+  else if (outcome.resultJson !== undefined) terminal.out(`${terminal.outIsTerminal ? escapedJson(outcome.resultJson) : outcome.resultJson}\n`);
   else for (const line of failureLines(outcome, (text) => terminal.red(text))) terminal.errLine(line);
   if (flags.quiet === true || flags.json === true) return;
   if (outcome.resultJson !== undefined) terminal.errLine(terminal.dim(ranLine(outcome)));

@@ -70,6 +70,10 @@ export class Terminal {
     return this.#widthOf(this.#err);
   }
 
+  get outIsTerminal(): boolean {
+    return this.#out.isTTY === true;
+  }
+
   get errIsTerminal(): boolean {
     return this.#err.isTTY === true;
   }

@@ -1,6 +1,7 @@
 /**
  * What a home answers to questions, as the documents that `--json` prints.
- * Values are put in as the JSON texts that they are, never parsed on the way.
+ * Values are put in as the JSON texts that they are; a result only when it is found to be one, since who ran the
+ * task may lie.
  */
 import type { Machine, MessageOf, PeerInfo, Value } from '../wire/index.ts';
 import type { HistoryEntry } from '../store/index.ts';
@@ -8,6 +9,8 @@ import { addressesToTry } from './dial-runner.ts';
 import type { HomeState } from './home-state.ts';
 import { outcomeOf } from './past-state.ts';
 import { loadOf } from './placement-state.ts';
+import { invalidResult } from '../errors.ts';
+import { jsonTextOf } from '../lib/json-text.ts';
 import { continuationBytes, cutCharacterBytes } from '../lib/utf8.ts';
 import type { AttemptStory, Kept, PrunedTask, Story } from './records.ts';
 import { currentAttempt, type Task } from './task-state.ts';
@@ -182,15 +185,17 @@ export function openTask(home: HomeState, task: Task, nowMs: number): string {
   });
 }
 
-/** The whole story of one that has. `result` is its exact text, there exactly when it is done. */
+/** The whole story of one that has. `result` is its exact text, there exactly when it is done; what is no JSON is not passed on. */
 export function endedTask(story: Story, result: Uint8Array | undefined): Buffer {
+  const outcome = outcomeOf(story);
+  const isInvalid = story.ended.state === 'done' && jsonTextOf(result ?? new Uint8Array()) === undefined;
   const document = JSON.stringify({
-    ...plainOutcome(outcomeOf(story)),
+    ...plainOutcome(isInvalid ? { ...outcome, error: invalidResult(outcome.id, outcome.peer).toProblem() } : outcome),
     waiting_for: null,
     ...common(story.accepted, story.attempts, story.ended.stdout, story.ended.stderr, story.ended),
     ended_at: new Date(story.ended.wall).toISOString(),
   });
-  if (result === undefined) return Buffer.from(document);
+  if (result === undefined || isInvalid) return Buffer.from(document);
   return Buffer.concat([Buffer.from(`${document.slice(0, -1)},"result":`), result, Buffer.from('}')]);
 }
 

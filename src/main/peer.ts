@@ -15,6 +15,7 @@ import { dialRunner } from '../home/dial-runner.ts';
 import { Home } from '../home/home.ts';
 import { type Identity, openHomeFolder, readPool } from '../identity/home-folder.ts';
 import { LiveRoster } from '../identity/live-roster.ts';
+import { cleanLine } from '../lib/clean-text.ts';
 import { TickClock } from '../lib/clock.ts';
 import { limits } from '../limits.ts';
 import { Page } from '../page/page.ts';
@@ -43,7 +44,8 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   exitWithParent();
   const { path, identity } = await openHomeFolder(options.homeFolder);
   const say = (line: string) => {
-    if (!options.quiet) (options.json ? console.error : console.log)(line);
+    // Some of it is what others said.
+    if (!options.quiet) (options.json ? console.error : console.log)(cleanLine(line));
   };
   const roster = await new LiveRoster({ folder: path, ownKeyId: identity.keyId, log: say }).open();
   // Who comes before the store is open waits; what they send is kept by the link.

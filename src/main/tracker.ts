@@ -10,6 +10,7 @@ import { PotluckError } from '../errors.ts';
 import { openHomeFolder, openPool } from '../identity/home-folder.ts';
 import { LiveRoster } from '../identity/live-roster.ts';
 import { sealRoster } from '../identity/sealed-roster.ts';
+import { cleanLine } from '../lib/clean-text.ts';
 import { Console } from '../tracker/console.ts';
 import { Tracker } from '../tracker/tracker.ts';
 import { version } from '../version.ts';
@@ -24,7 +25,7 @@ export async function runTracker(options: TrackerOptions): Promise<void> {
   exitWithParent();
   const { path, identity } = await openHomeFolder(options.homeFolder);
   const { pool, key: poolKey } = await openPool(path, `pool of ${hostLabel()}`);
-  const roster = await new LiveRoster({ folder: path, ownKeyId: identity.keyId, log: (line) => console.error(line), pushes: true }).open();
+  const roster = await new LiveRoster({ folder: path, ownKeyId: identity.keyId, log: (line) => console.error(cleanLine(line)), pushes: true }).open();
   if (roster.number === 0) await roster.take(sealRoster({ pool: pool.pool, number: 1, tracker: identity.keyId, members: [{ key: identity.keyId, name: hostLabel(), role: 'admin', state: 'active' }] }, poolKey));
   let show: Console | undefined;
   const tracker = new Tracker({

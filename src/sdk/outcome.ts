@@ -3,7 +3,8 @@
  *
  * Owns: the shape of an outcome outside of potluck. The home decides outcomes; nothing here changes one.
  */
-import { PotluckError, isErrorCode } from '../errors.ts';
+import { PotluckError, invalidResult, isErrorCode } from '../errors.ts';
+import { jsonTextOf } from '../lib/json-text.ts';
 import type { MessageOf, OutcomeState, Problem, Receipt } from '../wire/messages.ts';
 import { parseExact } from './json.ts';
 
@@ -19,7 +20,7 @@ export interface Outcome {
   readonly runMs: number | null;
   /** Why that peer; null if it was never placed. */
   readonly receipt: Receipt | null;
-  /** The result's exact JSON text; there if `state` is `done` and the result is still kept. */
+  /** The result's exact JSON text, checked to be one; there if `state` is `done`, the result is still kept, and it is JSON. */
   readonly resultJson?: string;
   /** There exactly if `resultJson` is not. */
   readonly error?: Problem;
@@ -49,27 +50,24 @@ export class TaskError extends Error {
   }
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
 /** @param result the result's bytes, wherever they came from; undefined unless the outcome is `done` */
 export function toOutcome(message: MessageOf<'outcome'>, result: Uint8Array | undefined): Outcome {
   const { id, state, peer, attempt, queued_ms: queuedMs, run_ms: runMs, receipt, error } = message;
   const common = { id, state, peer, attempt, queuedMs, runMs, receipt };
-  if (state === 'done' && error === undefined) return { ...common, resultJson: utf8.decode(result ?? new Uint8Array()) };
+  if (state === 'done' && error === undefined) {
+    const resultJson = jsonTextOf(result ?? new Uint8Array());
+    return resultJson === undefined ? { ...common, error: invalidResult(id, peer).toProblem() } : { ...common, resultJson };
+  }
   return { ...common, error: error ?? { code: state, message: `the task ended ${state}` } };
 }
 
 /**
- * The result, checked to be exactly one JSON text.
- * @throws TaskError unless the outcome is `done`
+ * The value of the result.
+ * @throws TaskError unless the outcome is `done` and has one
  */
 export function resultOf(outcome: Outcome): unknown {
   if (outcome.state !== 'done' || outcome.resultJson === undefined) throw new TaskError(outcome);
-  try {
-    return parseExact(outcome.resultJson);
-  } catch (cause) {
-    throw new PotluckError('internal', `the result of task ${outcome.id} is not JSON`, { why: String(cause), fix: 'please report it', cause });
-  }
+  return parseExact(outcome.resultJson);
 }
 
 /** What the other side said went wrong, as an error of this side. Errors travel as `what: why`. */

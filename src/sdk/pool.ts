@@ -312,11 +312,7 @@ export class Pool {
     if (view.phase === 'over') return;
     this.#forget(view);
     view.state = message.state;
-    try {
-      view.outcome.set(toOutcome(message, result));
-    } catch (cause) {
-      failView(view, new PotluckError('internal', `the result of task ${view.id} is not UTF-8`, { fix: 'please report it', cause }));
-    }
+    view.outcome.set(toOutcome(message, result));
   }
 
   async #ask(question: Question): Promise<unknown> {

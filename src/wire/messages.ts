@@ -20,6 +20,8 @@ export const idSchema = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/);
 export const hashSchema = z.string().regex(/^[0-9a-f]{64}$/);
 export const peerNameSchema = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/);
 const bytes: z.ZodType<Uint8Array> = z.instanceof(Uint8Array);
+/** What a peer says of itself ends up in tables, logs and links: no control codes, and nothing that turns text around. */
+const plain = z.string().regex(/^[^\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]*$/u);
 const count = z.number().int().nonnegative();
 const ms = z.number().nonnegative();
 const text = z.string().max(limits.frameBytesMax);
@@ -85,11 +87,11 @@ export const receiptSchema = z.object({
 });
 export type Receipt = z.infer<typeof receiptSchema>;
 
-export const addressSchema = z.object({ host: z.string().max(255), port: z.number().int().min(1).max(65535) });
+export const addressSchema = z.object({ host: z.string().max(255).regex(/^[\w.:%-]+$/), port: z.number().int().min(1).max(65535) });
 export type Address = z.infer<typeof addressSchema>;
 
 /** Which machine a process runs on: two processes share loopback only if both agree. */
-export const machineSchema = z.object({ boot: z.string().max(100), net: z.string().max(100) });
+export const machineSchema = z.object({ boot: plain.max(100), net: plain.max(100) });
 export type Machine = z.infer<typeof machineSchema>;
 
 export const peerStates = ['up', 'suspected', 'draining', 'lost', 'revoked'] as const;
@@ -107,20 +109,20 @@ const isolation = z.number().int().min(0).max(2);
 /** What a peer says of itself when it registers. */
 export const peerSelfSchema = z.object({
   peer: peerNameSchema,
-  incarnation: z.string().max(64),
+  incarnation: plain.max(64),
   addresses: z.array(addressSchema).min(1).max(16),
   machine: machineSchema,
   /** Where its page answers, if it has one. */
-  web: z.string().max(255).optional(),
+  web: plain.max(255).optional(),
   slots: count.max(limits.slotsMax),
   /** Interpreters by language, with their version: `{ python: '3.11.7' }`. */
-  languages: z.partialRecord(languageSchema, z.string().max(100)),
+  languages: z.partialRecord(languageSchema, plain.max(100)),
   memoryMb: count,
   isolation,
   /** What it takes now; a peer that does not say takes its own user's tasks. */
   accepts,
   withheld,
-  version: z.string().max(40),
+  version: plain.max(40),
 });
 export type PeerSelf = z.infer<typeof peerSelfSchema>;
 

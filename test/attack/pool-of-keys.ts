@@ -12,7 +12,7 @@ import { writeRoster } from '../../src/identity/roster-files.ts';
 import type { Role } from '../../src/identity/roster.ts';
 import type { LinkIdentity } from '../../src/wire/key-id.ts';
 import { connect, type Pool } from '../../src/sdk/index.ts';
-import { freePorts, isAlive, processesOf, Started, type Ran } from '../e2e/processes.ts';
+import { freePorts, isAlive, processesOf, Started, type Ran, type StartOptions } from '../e2e/processes.ts';
 import { until } from '../e2e/until.ts';
 import { newAuthority, row, type TestAuthority } from '../helpers/rosters.ts';
 
@@ -29,6 +29,10 @@ export interface RunningPeer {
   readonly name: string;
   readonly port: number;
   readonly process: Started;
+}
+
+export interface RunOptions extends StartOptions {
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export class PoolOfKeys {
@@ -75,13 +79,13 @@ export class PoolOfKeys {
   }
 
   /** A command of a member, under way. */
-  start(name: string, args: readonly string[], { input, env = {} }: { input?: string; env?: Readonly<Record<string, string>> } = {}): Started {
-    const started = new Started(args, { POTLUCK_HOME: this.member(name).folder, POTLUCK_TRACKER_PORT: String(this.trackerPort), ...env }, { input, endsWithTest: true });
+  start(name: string, args: readonly string[], { env = {}, ...how }: RunOptions = {}): Started {
+    const started = new Started(args, { POTLUCK_HOME: this.member(name).folder, POTLUCK_TRACKER_PORT: String(this.trackerPort), ...env }, { endsWithTest: true, ...how });
     this.#started.push(started);
     return started;
   }
 
-  cli(name: string, args: readonly string[], options: { input?: string; env?: Readonly<Record<string, string>> } = {}): Promise<Ran> {
+  cli(name: string, args: readonly string[], options: RunOptions = {}): Promise<Ran> {
     return this.start(name, args, options).ended;
   }
 

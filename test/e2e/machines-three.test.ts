@@ -38,18 +38,29 @@ describe.skipIf(!canMakeMachines())('three machines', () => {
 
   /** Where as many tasks ran as were submitted at once on this machine. */
   const ranOn = async (machine: Machine, count: number): Promise<string[]> => {
-    const ran = await Promise.all(Array.from({ length: count }, () => machine.cli(['cpu', '--program', program, '--json'])));
-    return ran.map(({ status, stdout, stderr }) => (status === 0 ? (JSON.parse(stdout) as { peer: string }).peer : stderr + stdout)).toSorted();
+    const printed = await machine.module(`
+      const pool = await connect();
+      const tasks = Array.from({ length: ${count} }, () => pool.submit({ language: 'python', program: ${JSON.stringify(program)}, args: [] }));
+      const outcomes = await Promise.all(tasks.map((task) => task.outcome()));
+      await pool.close();
+      console.log(JSON.stringify(outcomes.map(({ state, peer }) => state === 'done' ? peer : state)));
+    `);
+    return (JSON.parse(printed) as string[]).toSorted();
   };
+
+  it.each([0, 1, 2])('run what the command line submits on machine %i', async (at) => {
+    const { status, stdout } = await machines.all[at]!.cli(['cpu', '--program', 'def main(x): return x * x', '--args', '[5]']);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: '25\n' });
+  });
 
   it.each([0, 1, 2])('run each what is submitted on machine %i', async (at) => {
     expect(await ranOn(machines.all[at]!, 3)).toEqual(['ada-9000', 'bea-9000', 'cyd-9000']);
   });
 
-  it('have a page for their own users only', () => {
+  it('have a page for their own users only', async () => {
     const fetchPage = 'fetch(process.argv[1]).then((answer) => console.log(answer.status), (error) => console.log(error.cause.code))';
-    expect(bea.run(process.execPath, '-e', fetchPage, 'http://127.0.0.1:5000/').trim()).toBe('200');
-    expect(cyd.run(process.execPath, '-e', fetchPage, 'http://bea:5000/').trim()).toBe('ECONNREFUSED');
+    expect((await bea.run(process.execPath, '-e', fetchPage, 'http://127.0.0.1:5000/')).trim()).toBe('200');
+    expect((await cyd.run(process.execPath, '-e', fetchPage, 'http://bea:5000/')).trim()).toBe('ECONNREFUSED');
   });
 
   it('reach each other directly when the first one, with the tracker, is gone', async () => {

@@ -8,16 +8,19 @@
  *
  * Needs Linux and the right to make namespaces; ask `canMakeMachines` first.
  */
-import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { execFile, execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { isAlive, processesOf, Started, type Ran } from '../e2e/processes.ts';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { environment, isAlive, processesOf, Started, type Ran } from '../e2e/processes.ts';
 import { until } from '../e2e/until.ts';
 
 const NAMESPACES = ['--net', '--uts', '--mount'];
 const STOP_MS = 10_000;
+const sdk = fileURLToPath(new URL('../../dist/sdk.js', import.meta.url));
 
 /** Whether this machine allows its like to be made. */
 export function canMakeMachines(): boolean {
@@ -71,9 +74,14 @@ export class Machine {
   }
 
   /** Any other program on this machine; gives what it printed. @throws Error if it fails */
-  run(program: string, ...args: string[]): string {
+  async run(program: string, ...args: string[]): Promise<string> {
     const [nsenter, ...all] = [...this.via, program, ...args] as [string, ...string[]];
-    return execFileSync(nsenter, all, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+    return (await promisify(execFile)(nsenter, all, { encoding: 'utf8', env: environment({ POTLUCK_HOME: this.home }) })).stdout;
+  }
+
+  /** A program that uses the SDK, on this machine: an ES module in which `connect` is there. Gives what it printed. */
+  module(source: string): Promise<string> {
+    return this.run(process.execPath, '--input-type=module', '--eval', `import { connect } from ${JSON.stringify(sdk)};\n${source}`);
   }
 
   /** The machine stays; what ran on it ends at once. */
