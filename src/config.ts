@@ -27,6 +27,12 @@ export interface TrackerOptions {
   quiet: boolean;
 }
 
+/** Where the tracker was said to be; what was not typed is found out by main/tracker-addresses.ts. */
+export interface TrackerPlace {
+  host: Resolved<string>;
+  port: Resolved<number>;
+}
+
 export interface PeerOptions {
   homeFolder: string;
   host: string;
@@ -39,8 +45,7 @@ export interface PeerOptions {
   webPortTyped: boolean;
   /** null: HOST-PORT of the port that it gets. */
   name: string | null;
-  trackerHost: string;
-  trackerPort: number;
+  tracker: TrackerPlace;
   /** null: one for each core that this process may use. */
   slots: number | null;
   /** Path of the interpreter; null: the first `python3` on PATH. */

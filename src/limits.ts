@@ -115,6 +115,27 @@ export const limits = {
   membersMax: 500,
   /** Of revoked members the newest this many stay in the roster, to be told why; the others are strangers. */
   revokedRowsMax: 500,
+  /** An invitation is a key that lies in somebody's mail: it ends by itself. */
+  invitationTtlMs: 3_600_000,
+  invitationTtlMsMax: 30 * 86_400_000,
+  invitationJoins: 10,
+  /** Open at a time; and closed ones that are remembered, to say why they are. */
+  invitationsOpenMax: 1_000,
+  invitationsClosedMax: 1_000,
+  /** Of these an invitation names the first ones that are reachable from other machines. */
+  invitationAddressesMax: 3,
+  /** The answer to a wrong proof from one address waits this long, doubled by each, below helloMs. Right proofs never wait. */
+  wrongProofMsMin: 250,
+  wrongProofMsMax: 3_000,
+  /** Addresses whose wrong proofs are remembered, and for how long after the last one. */
+  wrongProofAddressesMax: 1_024,
+  wrongProofForgetMs: 60_000,
+  /** Lines of the audit that are answered from memory, and its bytes on disk: of what was observed, not of who joined or left. */
+  auditRowsMax: 10_000,
+  auditBytesMax: 64 * MiB,
+  /** Alike observations are counted this long and then written as one line, of so many kinds at most. */
+  auditGatherMs: 5_000,
+  auditKindsMax: 256,
 
   // --- the wire ----------------------------------------------------------------------------
   frameBytesMax: 256 * KiB,
@@ -135,6 +156,8 @@ export const limits = {
   creditBytes: 1 * MiB,
   depthMax: 32,
   helloMs: 5_000,
+  /** What somebody who joins may say: three signatures and a name are some 300 bytes. */
+  joinFrameBytesMax: 4 * KiB,
   connectionsPerAddressMax: 32,
   connectionsBeforeHelloMax: 256,
   /** A handshake and a hello take some round trips; where places are short, nobody is kept who takes longer. */
@@ -159,6 +182,7 @@ export function checkLimits(l: typeof limits = limits): string[] {
   must(l.inlineBytesMax * 3 < l.frameBytesMax, 'arguments, kwargs and output of one message fit in a frame');
   must(l.chunkBytes < l.frameBytesMax, 'a chunk fits in a frame');
   must((l.membersMax + l.revokedRowsMax) * 215 + 1024 < l.frameBytesMax, 'a roster fits in a frame');
+  must(l.wrongProofMsMax + 1_000 < l.helloMs, 'the answer to a wrong proof comes before the connection is dropped');
   must(l.creditBytes >= 4 * l.chunkBytes, 'credit keeps a transfer moving');
   must(l.heartbeatMs * 4 < l.silenceMs, 'several heartbeats fit into the silence that ends a link');
   must(l.demandRenewMs * 3 < l.demandLapseMs, 'a demand survives two lost renewals');

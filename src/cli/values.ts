@@ -21,6 +21,14 @@ export function secondsAsMs(flag: string, text: string, msMax: number): number {
 
 const spans: Readonly<Record<string, number>> = { ms: 1, s: 1_000, min: 60_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
+/** A span of time (`90s`, `30min`, `2h`, `7d`), in milliseconds. */
+export function spanAsMs(flag: string, text: string, msMax: number): number {
+  const span = /^(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)$/.exec(text.trim());
+  const ms = span === null ? Number.NaN : Math.round(Number(span[1]) * spans[span[2]!]!);
+  if (ms >= 1 && ms <= msMax) return ms;
+  throw usage(`${flag} ${text} will not do`, `it must be a span of time, at most ${msMax / spans.d!}d`, `write it like ${flag} 30min, ${flag} 2h or ${flag} 7d`);
+}
+
 /** A time in the past: a span back from now (`2h`, `30min`, `1.5d`) or a date in ISO 8601. */
 export function pastMoment(flag: string, text: string, now = Date.now()): Date {
   const span = /^(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d|w)$/.exec(text.trim());

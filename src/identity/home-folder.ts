@@ -10,15 +10,15 @@
  * 2. Processes that start at once on an empty folder make one member key and one pool.
  */
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as z from 'zod';
 import { causeText, PotluckError } from '../errors.ts';
 import { keyIdOf, type LinkIdentity } from '../wire/key-id.ts';
-import { hashSchema } from '../wire/messages.ts';
+import { addressSchema, hashSchema } from '../wire/messages.ts';
 import { certificateOf } from './certificate.ts';
-import { createOnce, isSystemError, keyFromFile, refuseExposed } from './key-file.ts';
+import { createOnce, isSystemError, replaceFile, keyFromFile, refuseExposed } from './key-file.ts';
 
 /** What this process is on its links. `keyId`: SHA-256 (hex) of the public key. */
 export type Identity = LinkIdentity;
@@ -28,8 +28,13 @@ export interface HomeFolder {
   readonly identity: Identity;
 }
 
-const poolSchema = z.object({ pool: hashSchema, name: z.string().max(100) });
-/** What anybody may know of a pool: the SHA-256 (hex) of its public key, and its name. */
+const poolSchema = z.object({
+  pool: hashSchema,
+  name: z.string().max(100),
+  /** Where its tracker was when this folder joined; missing in the folder of the tracker itself. */
+  trackers: z.array(addressSchema).max(16).optional(),
+});
+/** What anybody may know of a pool: the SHA-256 (hex) of its public key, its name, and where its tracker is. */
 export type PoolInfo = z.infer<typeof poolSchema>;
 
 export function homeFolderPath(environment: NodeJS.ProcessEnv = process.env): string {
@@ -41,19 +46,23 @@ export function homeFolderPath(environment: NodeJS.ProcessEnv = process.env): st
 export async function openHomeFolder(path: string = homeFolderPath()): Promise<HomeFolder> {
   await makeFolder(path);
   await refuseExposed(path, 0o700);
-  const key = await keyFromFile(join(path, 'member.key'));
-  return {
-    path,
-    identity: {
-      keyId: keyIdOf(createPublicKey(key)),
-      keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
-      certPem: certificateOf(key),
-    },
-  };
+  return { path, identity: identityOf(await keyFromFile(join(path, 'member.key'))) };
 }
 
-/** Opens the pool, making it on the first start. For the tracker only: nobody else touches the pool's key. */
+/** What shows an Ed25519 key on links. */
+export const identityOf = (key: KeyObject): Identity => ({
+  keyId: keyIdOf(createPublicKey(key)),
+  keyPem: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
+  certPem: certificateOf(key),
+});
+
+/**
+ * Opens the pool, making it on the first start. For the tracker only: nobody else touches the pool's key.
+ * Throws PotluckError `key_damaged`, `home_exposed`, and `already_joined` if the folder is in the pool of another tracker.
+ */
 export async function openPool(folder: string, name: string): Promise<{ pool: PoolInfo; key: KeyObject }> {
+  const known = await readPool(folder);
+  if (known !== undefined && !(await hasPoolKey(folder))) throw keyElsewhere(folder, known);
   const key = await keyFromFile(join(folder, 'pool.key'));
   const made: PoolInfo = { pool: keyIdOf(createPublicKey(key)), name };
   await createOnce(poolFile(folder), `${JSON.stringify(made)}\n`);
@@ -83,6 +92,29 @@ export async function readPool(folder: string): Promise<PoolInfo | undefined> {
       cause: error,
     });
   }
+}
+
+/** Whether this is the folder of a pool's tracker. */
+export const hasPoolKey = (folder: string): Promise<boolean> => stat(join(folder, 'pool.key')).then(() => true, ifMissing);
+
+/** The folder is in that pool from here on. */
+export async function rememberPool(folder: string, pool: PoolInfo): Promise<void> {
+  await replaceFile(poolFile(folder), `${JSON.stringify(pool)}\n`);
+}
+
+function keyElsewhere(folder: string, { name, trackers }: PoolInfo): PotluckError {
+  if (trackers === undefined) {
+    return new PotluckError('key_damaged', `the key of the pool is not in ${folder}`, { why: 'pool.json is there, and pool.key is gone', fix: `put pool.key back from a copy; to begin a new pool, delete ${poolFile(folder)}` });
+  }
+  return new PotluckError('already_joined', `this machine has joined ${name}, which has its tracker elsewhere`, {
+    why: `a pool has one tracker, and that of this one is at ${trackers.map(({ host, port }) => `${host}:${port}`).join(' or ')}`,
+    fix: 'start a peer of it here: potluck peer; or give a pool of your own another folder: POTLUCK_HOME=~/.potluck-own potluck tracker',
+  });
+}
+
+function ifMissing(error: unknown): false {
+  if (isSystemError(error, 'ENOENT')) return false;
+  throw error;
 }
 
 const poolFile = (folder: string): string => join(folder, 'pool.json');

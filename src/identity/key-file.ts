@@ -11,7 +11,8 @@
  * 3. A file that others can read is not used, and one that is damaged is not replaced.
  */
 import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
-import { link, open, readFile, stat, unlink } from 'node:fs/promises';
+import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { causeText, PotluckError } from '../errors.ts';
 
 /** The key in the file, made if there is none. Throws PotluckError `home_exposed`, `key_damaged`. */
@@ -42,6 +43,29 @@ async function makeKey(path: string): Promise<KeyObject> {
 
 /** Gives the file this content unless it exists already; never leaves half a file, whatever the umask. */
 export async function createOnce(path: string, content: string): Promise<void> {
+  const draft = await writeDraft(path, content);
+  try {
+    await link(draft, path).catch((error: unknown) => {
+      if (!isSystemError(error, 'EEXIST')) throw error;
+    });
+  } finally {
+    await unlink(draft);
+  }
+}
+
+/** Gives the file this content in place of what it had. The content is on disk under its name when this resolves. */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  await rename(await writeDraft(path, content), path);
+  const folder = await open(dirname(path), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** A file beside `path`, for the owner only, whole and flushed. */
+async function writeDraft(path: string, content: string): Promise<string> {
   const draft = `${path}.${process.pid}.${randomBytes(6).toString('hex')}`;
   try {
     const file = await open(draft, 'wx', 0o600);
@@ -52,14 +76,13 @@ export async function createOnce(path: string, content: string): Promise<void> {
     } finally {
       await file.close();
     }
-    await link(draft, path).catch((error: unknown) => {
-      if (!isSystemError(error, 'EEXIST')) throw error;
+  } catch (error) {
+    await unlink(draft).catch((gone: unknown) => {
+      if (!isSystemError(gone, 'ENOENT')) throw gone;
     });
-  } finally {
-    await unlink(draft).catch((error: unknown) => {
-      if (!isSystemError(error, 'ENOENT')) throw error;
-    });
+    throw error;
   }
+  return draft;
 }
 
 function parseKey(path: string, pem: string): KeyObject {

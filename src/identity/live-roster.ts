@@ -56,8 +56,22 @@ export class LiveRoster implements Roster, LinkMembership {
 
   /** Reads what the folder holds. Throws PotluckError `key_damaged` if its pool.json is. */
   async open(): Promise<this> {
-    this.#pool = (await readPool(this.#folder))?.pool;
-    if (this.#pool === undefined) return this;
+    const pool = await readPool(this.#folder);
+    return pool === undefined ? this : this.openFor(pool.pool);
+  }
+
+  /** Looks again: another process of this user may have joined a pool, or been told of a newer roster. */
+  async refresh(): Promise<void> {
+    const pool = this.#pool ?? (await readPool(this.#folder))?.pool;
+    const found = pool === undefined ? undefined : await readNewestRoster(this.#folder, pool);
+    if (found === undefined || found.body.number <= this.number) return;
+    this.#pool = pool;
+    this.#use(found.sealed, found.body);
+  }
+
+  /** As `open`, for a folder that is about to join that pool. */
+  async openFor(pool: string): Promise<this> {
+    this.#pool = pool;
     const found = await readNewestRoster(this.#folder, this.#pool);
     if (found !== undefined) this.#use(found.sealed, found.body);
     const confirmed = await readConfirmed(this.#folder);

@@ -9,14 +9,15 @@
  * 2. Of all files the highest number with a good seal counts; a damaged one is passed over, not deleted.
  * 3. The one before the newest stays, so that a damaged newest does not leave the folder without any.
  */
-import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, stat, unlink, utimes } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSystemError } from './key-file.ts';
+import { isSystemError, replaceFile } from './key-file.ts';
 import { openSeal, sealFromText, sealToText, type SealedRoster } from './sealed-roster.ts';
 import type { RosterBody } from './roster.ts';
 
 const NAME = /^[1-9]\d{0,15}$/;
+/** As key-file.ts names what is not whole yet. */
+const DRAFT = /^\d+\.\d+\.[0-9a-f]+$/;
 const KEPT = 2;
 /** Writing a few hundred KiB takes a moment; a draft this old has nobody. */
 const DRAFT_MS_MAX = 600_000;
@@ -38,17 +39,7 @@ export async function readNewestRoster(home: string, pool: string): Promise<{ se
 export async function writeRoster(home: string, sealed: SealedRoster): Promise<void> {
   const folder = folderOf(home);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const draft = join(folder, `draft.${process.pid}.${randomBytes(6).toString('hex')}`);
-  const file = await open(draft, 'wx', 0o600);
-  try {
-    await file.chmod(0o600);
-    await file.writeFile(sealToText(sealed));
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(draft, join(folder, String(sealed.number)));
-  await syncFolder(folder);
+  await replaceFile(join(folder, String(sealed.number)), sealToText(sealed));
   for (const old of (await numbersIn(home)).slice(KEPT)) await unlink(join(folder, String(old))).catch(ifMissing);
   await removeOldDrafts(folder);
 }
@@ -56,7 +47,7 @@ export async function writeRoster(home: string, sealed: SealedRoster): Promise<v
 /** What a process left that was killed while it wrote. */
 async function removeOldDrafts(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
-    if (!name.startsWith('draft.')) continue;
+    if (!DRAFT.test(name)) continue;
     const path = join(folder, name);
     const found = await stat(path).catch(ifMissing);
     if (found !== undefined && Date.now() - found.mtimeMs > DRAFT_MS_MAX) await unlink(path).catch(ifMissing);
@@ -70,15 +61,6 @@ async function numbersIn(home: string): Promise<number[]> {
     .filter((name) => NAME.test(name))
     .map(Number)
     .toSorted((a, b) => b - a);
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 /** Remembers across restarts that the tracker confirmed the roster just now. */

@@ -35,7 +35,7 @@ export type Opened = { body: RosterBody } | { why: string };
 
 /** Checks a seal against the id of the pool (SHA-256, hex, of its public key). Never throws. */
 export function openSeal(sealed: SealedRoster, pool: string): Opened {
-  const key = poolKeyOf(sealed.pool_key);
+  const key = ed25519FromSpki(sealed.pool_key);
   if (key === undefined || keyIdOf(key) !== pool) return { why: 'another pool signed it' };
   if (!verify(null, Buffer.concat([PURPOSE, sealed.body]), key, sealed.signature)) return { why: 'its signature is wrong' };
   try {
@@ -48,7 +48,7 @@ export function openSeal(sealed: SealedRoster, pool: string): Opened {
 }
 
 /** An Ed25519 key from its SPKI; undefined if it is none. */
-export function poolKeyOf(spki: Uint8Array): KeyObject | undefined {
+export function ed25519FromSpki(spki: Uint8Array): KeyObject | undefined {
   try {
     const key = createPublicKey({ key: Buffer.from(spki), format: 'der', type: 'spki' });
     return key.asymmetricKeyType === 'ed25519' ? key : undefined;

@@ -35,6 +35,7 @@ import { exitWithParent } from './parent.ts';
 import { guestsFolder, indexWorkerUrl } from './paths.ts';
 import { broken, untilTold } from './process.ts';
 import { statusOf } from './status.ts';
+import { trackerAddresses } from './tracker-addresses.ts';
 import { TrackerLink } from './tracker-link.ts';
 
 const portsTried = 50;
@@ -106,11 +107,15 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   });
   onWorkerEvent.tell = (event) => runner.onWorkerEvent(event);
 
-  let pool = (await readPool(path))?.pool ?? '';
+  let known = await readPool(path);
+  let pool = known?.pool ?? '';
   const nameTaken = failure();
   const tracker = new TrackerLink({
-    host: options.trackerHost,
-    port: options.trackerPort,
+    addresses: () => trackerAddresses(options.tracker, known),
+    refresh: async () => {
+      known = await readPool(path);
+      await roster.refresh();
+    },
     identity,
     members: roster,
     trackerKey: () => roster.trackerKey,
@@ -118,7 +123,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     hello: () => ({ version, incarnation, as: 'peer', name, self: { ...self, addresses: addresses(), ...runner.state.acceptance.standingOnceLinked() } }),
     load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining, ...runner.standing() }),
     onUp: () => {
-      say(`joined the pool of the tracker at ${options.trackerHost}:${options.trackerPort}`);
+      say(`joined the pool of the tracker at ${tracker.address.host}:${tracker.address.port}`);
       runner.trackerUp();
       home.trackerUp();
     },
@@ -142,7 +147,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     folder,
     indexWorker: indexWorkerUrl,
     connect: (info) => connectTo(info, self, identity, roster, (connection, hello) => runner.accept(connection, hello.name)),
-    about: () => statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }),
+    about: () => statusOf({ name, pool, home, runner, tracker, level, interpreters, startedAt }),
     toTracker: (message) => tracker.send(message),
     log: say,
     broken,
@@ -173,7 +178,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     });
   for (const connection of early.splice(0)) incoming.take(connection);
   tracker.start();
-  page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
+  page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, level, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
   announce(options, name, listener, page, slots, say);
   onlyOwn.start();
 

@@ -1,5 +1,4 @@
 /** The part of `status` that is about the process, not about tasks. */
-import type { PeerOptions } from '../config.ts';
 import type { Home } from '../home/home.ts';
 import type { Runner } from '../runner/runner.ts';
 import type { Interpreter } from '../sandbox/interpreters.ts';
@@ -14,7 +13,6 @@ export interface StatusSource {
   home: Home;
   runner: Runner;
   tracker: TrackerLink;
-  options: PeerOptions;
   level: LevelProbe;
   interpreters: readonly Interpreter[];
   startedAt: number;
@@ -22,7 +20,7 @@ export interface StatusSource {
 
 const round = (value: number): number => Math.round(value * 1000) / 1000;
 
-export function statusOf({ name, pool, home, runner, tracker, options, level, interpreters, startedAt }: StatusSource): Record<string, unknown> {
+export function statusOf({ name, pool, home, runner, tracker, level, interpreters, startedAt }: StatusSource): Record<string, unknown> {
   const { state } = runner;
   const granted = home.state.runners.get(name)?.info?.granted ?? 0;
   const path = (language: string) => interpreters.find((interpreter) => interpreter.language === language)?.path ?? null;
@@ -41,7 +39,7 @@ export function statusOf({ name, pool, home, runner, tracker, options, level, in
       rss_mb: process.rssBytes === null ? null : Math.round(process.rssBytes / 1_048_576),
       state: process.busy ? 'busy' : 'idle',
     })),
-    tracker: { host: options.trackerHost, port: options.trackerPort, connected: tracker.connected },
+    tracker: { ...tracker.address, connected: tracker.connected },
     isolation: level.level,
     python: path('python'),
     node: path('javascript'),
@@ -49,17 +47,18 @@ export function statusOf({ name, pool, home, runner, tracker, options, level, in
     uptime_ms: Math.round(performance.now() - startedAt),
     stale_results: home.state.staleResults,
     links: { refused: wireCounters.refused, malformed: wireCounters.malformed, unknown_kinds: wireCounters.unknownKinds },
-    health: health(home, tracker, options, interpreters, state.draining),
+    health: health(home, tracker, interpreters, state.draining),
   };
 }
 
 /** Root causes only: what follows from another problem is not listed beside it. */
-function health(home: Home, tracker: TrackerLink, options: PeerOptions, interpreters: readonly Interpreter[], draining: boolean): { problem: string; fix: string }[] {
+function health(home: Home, tracker: TrackerLink, interpreters: readonly Interpreter[], draining: boolean): { problem: string; fix: string }[] {
   if (draining) return [{ problem: 'this peer is shutting down', fix: 'use another peer, or start this one again' }];
   const { storeProblem } = home.state;
   if (storeProblem !== undefined) return [{ problem: storeProblem.message, fix: storeProblem.hint ?? 'check the disk under the pool\'s folder' }];
   if (!tracker.connected) {
-    return [{ problem: `no tracker at ${options.trackerHost}:${options.trackerPort}; placement is from memory`, fix: `start it: potluck tracker --port ${options.trackerPort}` }];
+    const { host, port } = tracker.address;
+    return [{ problem: `no tracker at ${host}:${port}; placement is from memory`, fix: `start it: potluck tracker --port ${port}` }];
   }
   if (interpreters.every(({ language }) => language !== 'python')) {
     return [{ problem: 'this peer has no python3, so it runs no Python tasks', fix: 'install Python 3.8 or newer, or name one with --python PATH, and start the peer again' }];

@@ -1,15 +1,18 @@
 /**
- * A peer's link to its tracker: dialled forever, with growing pauses; carries the home's demand and the
+ * A peer's link to its tracker: dialled forever, with growing pauses, at each address that it may have in turn; carries the home's demand and the
  * runner's load up, grants and news of peers down.
  */
 import { causeText, PotluckError } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { limits } from '../limits.ts';
-import { type Connection, dial, errorOf, greet, isSilent, type LinkIdentity, type LinkMembership, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
+import { type Address, type Connection, dial, errorOf, greet, isSilent, type LinkIdentity, type LinkMembership, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
+import { hostAndPort } from './machine.ts';
 
 export interface TrackerLinkOptions {
-  host: string;
-  port: number;
+  /** Where it may be; at least one. */
+  addresses: () => readonly Address[];
+  /** Called before it is dialled: this machine may have joined a pool meanwhile. */
+  refresh: () => Promise<void>;
   identity: LinkIdentity;
   members: LinkMembership;
   /** The key that the tracker must show. */
@@ -27,6 +30,8 @@ export interface TrackerLinkOptions {
   log: (line: string) => void;
 }
 
+const placeOf = ({ host, port }: Address): string => hostAndPort(host, port);
+
 const dialMs = 3_000;
 const loadEveryMs = 250;
 
@@ -34,14 +39,22 @@ export class TrackerLink {
   readonly #o: TrackerLinkOptions;
   #connection: Connection | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #at = 0;
   #told = '';
   #toldAt = 0;
   #stopped = false;
   #wasUp = false;
+  readonly #complainedOf = new Set<string>();
   #waiting: (() => void) | undefined;
 
   constructor(options: TrackerLinkOptions) {
     this.#o = options;
+  }
+
+  /** Where it is, or is being looked for. */
+  get address(): Address {
+    const addresses = this.#o.addresses();
+    return addresses[this.#at % addresses.length]!;
   }
 
   get connected(): boolean {
@@ -72,28 +85,36 @@ export class TrackerLink {
 
   async #keepDialling(): Promise<void> {
     const backoff = new Backoff(limits.redialMsMin, limits.redialMsMax);
-    let complained = false;
     while (!this.#stopped) {
       try {
+        await this.#o.refresh();
         await this.#session(() => {
           backoff.reset();
-          complained = false;
+          this.#complainedOf.clear();
         });
-        if (!this.#stopped) this.#o.log(`the tracker at ${this.#o.host}:${this.#o.port} is gone; work goes on, and it is tried again`);
+        if (!this.#stopped) this.#o.log(`the tracker at ${placeOf(this.address)} is gone; work goes on, and it is tried again`);
       } catch (error) {
         if (!this.#wasUp && error instanceof PotluckError && error.code === 'name_taken') return this.#o.onNameTaken(error);
-        if (!complained) this.#o.log(`${this.#whyNot(error)}; trying again until it appears`);
-        complained = true;
+        this.#complain(error);
+        this.#at += 1;
       }
       if (!this.#stopped) await this.#pause(backoff.next());
     }
   }
 
+  /** Says of each address once why it does not help. */
+  #complain(error: unknown): void {
+    const place = placeOf(this.address);
+    if (this.#complainedOf.has(place)) return;
+    this.#complainedOf.add(place);
+    this.#o.log(`${this.#whyNot(error)}; trying again until it appears`);
+  }
+
   #whyNot(error: unknown): string {
-    const { host, port } = this.#o;
     if (!(error instanceof PotluckError)) return causeText(error);
-    // Without a reason of ours it is what the other side said of itself.
-    return error.why === undefined ? `no tracker at ${host}:${port}: ${error.message}` : error.toProblem().message;
+    // What the other side said of itself has no reason of ours; what to do about it is worth a line.
+    const told = error.why === undefined ? `no tracker at ${placeOf(this.address)}: ${error.message}` : error.toProblem().message;
+    return error.code === 'not_a_member' || error.code === 'revoked' ? `${told} (${error.fix ?? ''})` : told;
   }
 
   #pause(ms: number): Promise<void> {
@@ -108,7 +129,8 @@ export class TrackerLink {
 
   /** One link from dial to close. */
   async #session(linked: () => void): Promise<void> {
-    const { host, port, identity, members } = this.#o;
+    const { identity, members } = this.#o;
+    const { host, port } = this.address;
     const connection = await dial({ host, port, identity, members, expectKey: this.#o.trackerKey(), timeoutMs: dialMs, unreachable: 'tracker_unreachable' });
     const hello = await greet(connection, this.#o.hello());
     if (hello.as !== 'tracker') {

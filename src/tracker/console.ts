@@ -77,7 +77,7 @@ const clearBelow = '\u001b[0J';
 export class Console {
   readonly #out: Output;
   readonly #peers: () => PeerInfo[];
-  readonly #repaints: boolean;
+  readonly #form: 'table' | 'lines' | 'json';
   readonly #lineOf: (news: PoolNews, at: Date) => string;
   #drawn = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -86,14 +86,22 @@ export class Console {
   constructor(out: Output, peers: () => PeerInfo[], form: 'table' | 'lines' | 'json') {
     this.#out = out;
     this.#peers = peers;
-    this.#repaints = form === 'table';
+    this.#form = form;
     this.#lineOf = form === 'json' ? newsJson : newsLine;
   }
 
   news(news: PoolNews): void {
-    if (!this.#repaints) return this.#printed(news);
+    if (this.#form !== 'table') return this.#printed(news);
     if (news.what !== 'load') this.#above(newsLine(news, new Date()));
     this.#timer ??= setTimeout(() => this.#repaint(), repaintMsMin);
+  }
+
+  /** Something that is not about load: who joined. */
+  said(line: string): void {
+    const at = new Date();
+    if (this.#form === 'json') this.#out.write(`${JSON.stringify({ at: at.toISOString(), event: 'joined', message: line })}\n`);
+    else this.#above(`${at.toTimeString().slice(0, 8)} ${line}`);
+    if (this.#form === 'table') this.#timer ??= setTimeout(() => this.#repaint(), repaintMsMin);
   }
 
   stop(): void {

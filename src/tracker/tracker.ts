@@ -17,6 +17,12 @@ export interface TrackerShellOptions {
   version: string;
   roster: Roster;
   onNews: (news: PoolNews) => void;
+  /** The holder of this key is linked now, or was until now. */
+  onSeen: (key: string) => void;
+  /** What the peer of that key and name reports for the audit. */
+  onAudit: (message: MessageOf<'audit'>, key: string, peer: string) => void;
+  /** A client, which has been greeted: what it wants is not about load. */
+  onClient: (connection: Connection) => void;
   broken: (error: unknown) => void;
 }
 
@@ -66,21 +72,38 @@ export class Tracker {
     return this.#state.peers();
   }
 
+  /** The keys of all peers that are linked. */
+  keys(): Set<string> {
+    return new Set([...this.#links.values()].map(({ peerKey }) => peerKey));
+  }
+
   accept(connection: Connection, hello: MessageOf<'hello'>): void {
+    this.#o.onSeen(connection.peerKey);
+    if (hello.as === 'client') {
+      this.#greet(connection);
+      this.#o.onClient(connection);
+      return;
+    }
     if (hello.as !== 'peer' || hello.self === undefined) {
       connection.close({ code: 'peer_unreachable', message: `this is a tracker; a ${hello.as} talks to a peer`, hint: 'use the port of a peer, by default 9000' });
       return;
     }
     const link = (this.#linkCount += 1);
     this.#links.set(link, connection);
-    const { version, incarnation, name } = this.#o;
-    connection.send({ kind: 'hello', version, incarnation, as: 'tracker', name });
+    this.#greet(connection);
     connection.onClose = () => {
       this.#links.delete(link);
+      this.#o.onSeen(connection.peerKey);
       this.#driver.dispatch({ type: 'link_closed', link });
     };
     this.#driver.dispatch({ type: 'registered', link, key: connection.peerKey, role: this.#o.roster.roleOf(connection.peerKey), self: hello.self });
-    connection.onMessage = (message) => this.#heard(link, connection, message);
+    const { peer } = hello.self;
+    connection.onMessage = (message) => this.#heard(link, connection, peer, message);
+  }
+
+  #greet(connection: Connection): void {
+    const { version, incarnation, name } = this.#o;
+    connection.send({ kind: 'hello', version, incarnation, as: 'tracker', name });
   }
 
   #send(link: number, message: Message): void {
@@ -89,9 +112,10 @@ export class Tracker {
     else connection?.send(message);
   }
 
-  #heard(link: number, connection: Connection, message: Message): void {
+  #heard(link: number, connection: Connection, peer: string, message: Message): void {
     if (message.kind === 'load') this.#driver.dispatch({ type: 'load_told', link, load: message });
     else if (message.kind === 'demand') this.#driver.dispatch({ type: 'demand_told', link, demand: message });
+    else if (message.kind === 'audit') this.#o.onAudit(message, connection.peerKey, peer);
     else if (message.kind !== 'bye') connection.close({ code: 'internal', message: `a peer does not send "${message.kind}" to a tracker` });
   }
 

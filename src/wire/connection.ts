@@ -306,9 +306,10 @@ export class Link implements Connection, Receiver {
   }
 
   #membersChanged(): void {
+    // Who is put out is told by the roster, too: all processes of its folder learn it so.
+    this.#rosters?.changed();
     const problem = this.#membership?.problemOf(this.peerKey);
-    if (problem === undefined) this.#rosters?.changed();
-    else this.#expel(problem);
+    if (problem !== undefined) this.#expel(problem);
   }
 
   /** The other side is told why, and has nothing to say any more: what it sends is dropped from here on. */

@@ -32,7 +32,7 @@ const HEADER = 4;
 const kindPattern = /^[a-z][a-z_]{0,39}$/;
 
 /** Appends the frame of a message to the writer. Throws OversizedMessage and then has written nothing. */
-export function encodeInto(writer: Writer, message: Message, version: number = protocolVersion): void {
+export function encodeInto(writer: Writer, message: { readonly kind: string }, version: number = protocolVersion): void {
   const start = writer.length;
   try {
     writer.room(HEADER);

@@ -182,6 +182,22 @@ export const outcomeSchema = z.object({
 });
 export type Outcome = z.infer<typeof outcomeSchema>;
 
+/** Something that a peer reports for the pool's audit. What is alike is counted, not listed. */
+export const auditEventSchema = z.object({
+  what: z.enum(['policy', 'foreign_started', 'refused']),
+  /** Who it is about: the key of a submitter or of who was refused. */
+  key: z.string().max(64).optional(),
+  /** In a few words: the policy as it is now, the reason of a refusal. */
+  detail: z.string().max(300),
+  count: count.min(1),
+});
+export type AuditEvent = z.infer<typeof auditEventSchema>;
+
+/** Who belongs to the pool, signed by the pool's key (SPKI). The number repeats what the body says. */
+const rosterSchema = z.object({ number: count.min(1), pool_key: bytes, body: bytes, signature: bytes });
+
+const roleSchema = z.enum(['admin', 'member', 'runner']);
+
 // --- messages ------------------------------------------------------------------------------
 
 const hello = z.object({
@@ -211,8 +227,7 @@ export const messageSchemas = {
   chunk: z.object({ hash: hashSchema, offset: count, size: count, data: bytes }),
   credit: z.object({ hash: hashSchema, bytes: count }),
   lacking: z.object({ hash: hashSchema }),
-  /** Who belongs to the pool, signed by the pool's key (SPKI). The number repeats what the body says. */
-  roster: z.object({ number: count.min(1), pool_key: bytes, body: bytes, signature: bytes }),
+  roster: rosterSchema,
 
   // client -> home
   /** With `follow`, states and output are reported too; the outcome always is. */
@@ -271,6 +286,23 @@ export const messageSchemas = {
     held: z.array(z.object({ peer: peerNameSchema, slots: count.max(limits.slotsMax), used: count.max(limits.slotsMax) })).max(limits.slotsMax),
   }),
 
+  /** At most one of these in a few seconds; a tracker that is away is told later or not at all. */
+  audit: z.object({ events: z.array(auditEventSchema).min(1).max(64) }),
+
+  // an admin's client -> tracker; each is answered with `answer`
+  /** The one who invites makes the seed; the tracker gets the public half (SPKI) only. */
+  invite: z.object({
+    ask: count,
+    public_key: bytes,
+    role: roleSchema,
+    joins: count.min(1).max(limits.membersMax),
+    ttlMs: count.min(1).max(limits.invitationTtlMsMax),
+    name: peerNameSchema.optional(),
+  }),
+  /** By name (or by key) or by the id of an invitation. */
+  revoke: z.object({ ask: count, member: z.string().max(limits.nameLengthMax).optional(), invitation: idSchema.optional() }),
+  registry: z.object({ ask: count, what: z.enum(['members', 'invitations', 'audit']), limit: count.max(limits.auditRowsMax).optional() }),
+
   // tracker -> peer
   /** The home may use this many slots of that runner, all in all. Fewer than before is a recall. */
   grant: z.object({ peer: peerNameSchema, incarnation: z.string(), slots: count, others: count, seq: count }),
@@ -311,3 +343,19 @@ export type MessageBody<K extends MessageKind> = z.infer<(typeof messageSchemas)
 /** Any message: its kind and its body. */
 export type Message = { [K in MessageKind]: { kind: K } & MessageBody<K> }[MessageKind];
 export type MessageOf<K extends MessageKind> = Extract<Message, { kind: K }>;
+
+/**
+ * What is said while somebody joins, over a protocol of its own (join-channel.ts): the tracker begins, and
+ * nothing is said to it before that was verified.
+ */
+export const joinSchemas = {
+  /** The pool's key (SPKI) and its signature over `potluck-join-1` ‖ exporter. */
+  join_hello: z.object({ pool_key: bytes, signature: bytes }),
+  /** The newcomer's key (SPKI), and exporter ‖ that key signed by the invitation's seed and by that key. */
+  join_proof: z.object({ invitation: idSchema, public_key: bytes, by_seed: bytes, by_key: bytes, machine: z.string().max(limits.nameLengthMax) }),
+  joined: z.object({ roster: rosterSchema, pool_name: z.string().max(limits.nameLengthMax), addresses: z.array(addressSchema).max(16) }),
+  join_refused: z.object({ error: problemSchema }),
+} as const;
+type JoinKind = keyof typeof joinSchemas;
+export type JoinMessage = { [K in JoinKind]: { kind: K } & z.infer<(typeof joinSchemas)[K]> }[JoinKind];
+export type JoinMessageOf<K extends JoinKind> = Extract<JoinMessage, { kind: K }>;

@@ -1,18 +1,16 @@
 /**
  * Links over TLS: who may have one, and how one is made from either side.
  *
- * Owns: handshakes, keys, limits before the handshake, the errors a person reads when a link cannot
- * be made. Once made, a link is connection.ts over tls-transport.ts.
+ * Owns: limits before the handshake, who gets in by which protocol, what those who do not are told.
+ * The handshake itself is tls-handshake.ts; a link, once made, is connection.ts over tls-transport.ts; who
+ * speaks the protocol of joining is handed over as a join-channel.ts.
  *
  * Invariants
- * 1. Identity is the key of the certificate, nothing else of it: chains, names, dates and what TLS
- *    thinks of them are not read.
- * 2. Every handshake is a full one. A resumed session proves no key now, so it is destroyed; and so
- *    is a connection that speaks another protocol (ALPN).
- * 3. Whoever has not completed a handshake and said something costs a bounded amount, for a bounded time.
- * 4. Plain text gets no byte in answer.
+ * 1. Who is no member gets nothing but one sentence (`bye`), or the protocol of joining if it asked for that.
+ * 2. Whoever has not completed a handshake and said something costs a bounded amount, for a bounded time;
+ *    members and newcomers share these bounds.
+ * 3. Plain text gets no byte in answer.
  */
-import { constants, X509Certificate } from 'node:crypto';
 import { createServer as createNetServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import * as tls from 'node:tls';
 import { causeText, PotluckError } from '../errors.ts';
@@ -20,13 +18,12 @@ import { limits } from '../limits.ts';
 import { Link, type Connection } from './connection.ts';
 import { wireCounters } from './counters.ts';
 import { encode } from './framing.ts';
-import { keyIdOf, type LinkIdentity } from './key-id.ts';
+import { JoinChannel } from './join-channel.ts';
+import type { LinkIdentity } from './key-id.ts';
 import { HOW_TO_JOIN, type LinkMembership } from './membership.ts';
 import type { Problem } from './messages.ts';
+import { JOIN_PROTOCOL, MEMBER_PROTOCOL, proven, shakeHands, tlsOptions } from './tls-handshake.ts';
 import { addressOf, TlsTransport } from './tls-transport.ts';
-
-/** Links between members of a pool. Joining a pool will have a name of its own on the same port. */
-export const MEMBER_PROTOCOL = 'potluck-member/1';
 
 /** The first byte of every TLS connection: a record that holds a handshake. */
 const TLS_HANDSHAKE = 0x16;
@@ -41,6 +38,8 @@ export interface ListenOptions {
   /** Who may have a link, now and while it is up. */
   members: LinkMembership;
   onConnection: (connection: Connection) => void;
+  /** Somebody wants to become a member; only a tracker takes such. It has `helloMs` to be done. */
+  onNewcomer?: (channel: JoinChannel) => void;
   /** Somebody was turned away: who, and why in a few words. */
   onRefused?: (remote: string, why: string) => void;
   /** The time from the first packet to the first message; limits.helloMs unless given. */
@@ -65,24 +64,6 @@ export interface DialOptions {
   timeoutMs: number;
   /** The code of the error when nobody answers. */
   unreachable?: 'peer_unreachable' | 'tracker_unreachable';
-}
-
-const tlsOptions = (identity: LinkIdentity) =>
-  ({
-    key: identity.keyPem,
-    cert: identity.certPem,
-    minVersion: 'TLSv1.3',
-    maxVersion: 'TLSv1.3',
-    secureOptions: constants.SSL_OP_NO_TICKET,
-  }) as const satisfies tls.SecureContextOptions;
-
-/** The key that the other side proved, or why the handshake does not count. */
-function provenKey(socket: tls.TLSSocket): { keyId: string } | { why: string } {
-  if (socket.isSessionReused()) return { why: 'a resumed session' };
-  if (socket.alpnProtocol !== MEMBER_PROTOCOL) return { why: 'another protocol' };
-  const certificate = socket.getPeerX509Certificate();
-  if (!(certificate instanceof X509Certificate)) return { why: 'no certificate' };
-  return { keyId: keyIdOf(certificate.publicKey) };
 }
 
 // --- listening -----------------------------------------------------------------------------
@@ -117,11 +98,17 @@ class Door implements Listener {
     this.#options = options;
     this.#net = createNetServer({ noDelay: true }, (raw) => this.#arrive(raw));
     this.#tls = tls.createServer(
-      { ...tlsOptions(options.identity), requestCert: true, rejectUnauthorized: false, ALPNProtocols: [MEMBER_PROTOCOL] },
+      {
+        ...tlsOptions(options.identity),
+        requestCert: true,
+        rejectUnauthorized: false,
+        ALPNProtocols: options.onNewcomer === undefined ? [MEMBER_PROTOCOL] : [MEMBER_PROTOCOL, JOIN_PROTOCOL],
+      },
       (socket) => this.#shakenHands(socket),
     );
-    this.#tls.on('tlsClientError', (error, socket) => {
-      this.#refused(socket, `handshake failed: ${error.message}`);
+    this.#tls.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
+      // Who hangs up was not turned away.
+      if (error.code !== 'ECONNRESET') this.#refused(socket, `handshake failed: ${error.message}`);
       socket.destroy();
     });
   }
@@ -201,13 +188,18 @@ class Door implements Listener {
   }
 
   #shakenHands(socket: tls.TLSSocket): void {
-    const proof = provenKey(socket);
+    const proof = proven(socket);
     if ('why' in proof) {
       this.#refused(socket, proof.why);
+      socket.on('error', () => undefined); // it is being destroyed; how that ends is nothing to anybody
       socket.destroy();
       return;
     }
-    const { members } = this.#options;
+    const { members, onNewcomer } = this.#options;
+    if (proof.protocol === JOIN_PROTOCOL) {
+      onNewcomer?.(new JoinChannel(socket, limits.joinFrameBytesMax));
+      return;
+    }
     const problem = members.problemOf(proof.keyId);
     if (problem !== undefined) {
       this.#refused(socket, `${problem.code === 'revoked' ? 'revoked' : 'unknown'} key ${proof.keyId.slice(0, 12)}…`);
@@ -251,79 +243,29 @@ function listenError(host: string, port: number, error: NodeJS.ErrnoException): 
 // --- dialling ------------------------------------------------------------------------------
 
 /** Throws PotluckError `peer_unreachable` (or as asked), `not_a_member` if another key answers. */
-export function dial(options: DialOptions): Promise<Connection> {
-  const { host, port, timeoutMs } = options;
-  return new Promise((resolve, reject) => {
-    const socket = tls.connect({
-      ...tlsOptions(options.identity),
-      host,
-      port,
-      // Names are not read, so none is asked for.
-      servername: '',
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-      ALPNProtocols: [MEMBER_PROTOCOL],
-    });
-    socket.setNoDelay(true);
-    const fail = (error: PotluckError) => {
-      clearTimeout(timer);
-      socket.destroy();
-      reject(error);
-    };
-    const timer = setTimeout(() => fail(unreachable(options, new Error(`no answer within ${timeoutMs} ms`))), timeoutMs);
-    const onError = (error: Error) => fail(unreachable(options, error));
-    const onClose = () => fail(unreachable(options, new Error('the connection was closed during the handshake')));
-    socket.on('error', onError);
-    socket.on('close', onClose);
-    socket.once('secureConnect', () => {
-      const refusal = refusalOf(socket, options);
-      if (refusal instanceof PotluckError) {
-        fail(refusal);
-        return;
-      }
-      clearTimeout(timer);
-      const link = new Link(new TlsTransport(socket, refusal.keyId), options.members).start();
-      socket.off('error', onError);
-      socket.off('close', onClose);
-      resolve(link);
-    });
-  });
+export async function dial(options: DialOptions): Promise<Connection> {
+  const { socket, keyId } = await shakeHands({ ...options, protocol: MEMBER_PROTOCOL });
+  const refusal = refusalOf(keyId, options);
+  if (refusal === undefined) return new Link(new TlsTransport(socket, keyId), options.members).start();
+  socket.on('error', () => undefined); // of a connection that is not wanted any more
+  socket.destroy();
+  throw refusal;
 }
 
-/** The key that answered, or the error if it is not one we want. */
-function refusalOf(socket: tls.TLSSocket, options: DialOptions): PotluckError | { keyId: string } {
-  const proof = provenKey(socket);
-  if ('why' in proof) return unreachable(options, new Error(`what answers there is no potluck: ${proof.why}`));
-  const { expectKey, members } = options;
-  const trusted = (expectKey ?? proof.keyId) === proof.keyId && (members === undefined ? expectKey !== undefined : members.trusts(proof.keyId));
-  if (trusted) return proof;
-  return new PotluckError('not_a_member', `who answers at ${options.host}:${options.port} is not a member of this pool`, {
-    why: expectKey === undefined || proof.keyId === expectKey ? 'its key is unknown here' : `its key is ${short(proof.keyId)}, expected was ${short(expectKey)}`,
+/** Why the one who answered is not wanted. */
+function refusalOf(keyId: string, { host, port, expectKey, members }: DialOptions): PotluckError | undefined {
+  const expected = expectKey === undefined ? members !== undefined : keyId === expectKey;
+  if (expected && members?.trusts(keyId) !== false) return undefined;
+  if (members?.number === 0) {
+    return new PotluckError('not_a_member', `this machine has not joined the pool at ${host}:${port}`, {
+      why: 'who answers there is unknown here',
+      fix: `type "potluck invite" on the machine of its tracker, and here the "potluck join" line that this prints`,
+    });
+  }
+  return new PotluckError('not_a_member', `who answers at ${host}:${port} is not a member of this pool`, {
+    why: expected || expectKey === undefined ? 'its key is unknown here' : `its key is ${short(keyId)}, expected was ${short(expectKey)}`,
     fix: HOW_TO_JOIN,
   });
 }
 
 const short = (keyId: string): string => `${keyId.slice(0, 12)}…`;
-
-function unreachable({ host, port, unreachable: code = 'peer_unreachable' }: DialOptions, cause: Error): PotluckError {
-  const who = code === 'peer_unreachable' ? 'peer' : 'tracker';
-  return new PotluckError(code, `no ${who} answers at ${host}:${port}`, { why: reasonOf(cause), fix: `check that the ${who} is running, and its address`, cause });
-}
-
-const reasons: Record<string, string> = {
-  ECONNREFUSED: 'nothing listens on that port',
-  ENOTFOUND: 'that host name is unknown',
-  EAI_AGAIN: 'the host name could not be looked up',
-  EHOSTUNREACH: 'there is no way to that host',
-  ENETUNREACH: 'there is no way to that network',
-  ECONNRESET: 'the connection was broken off',
-  EPROTO: 'what answers there does not speak TLS',
-  ERR_SSL_WRONG_VERSION_NUMBER: 'what answers there does not speak TLS',
-  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'what answers there does not speak TLS',
-};
-
-function reasonOf(error: NodeJS.ErrnoException): string {
-  const { code } = error;
-  const known = code === undefined ? undefined : reasons[code];
-  return known ?? (code?.startsWith('ERR_SSL_') === true ? 'what answers there speaks TLS, but is no potluck' : causeText(error));
-}

@@ -5,7 +5,7 @@
 import { connect as connectTcp, type NetConnectOpts, type Socket } from 'node:net';
 import * as tls from 'node:tls';
 import type { LinkIdentity } from '../../src/wire/key-id.ts';
-import { MEMBER_PROTOCOL } from '../../src/wire/tls-connection.ts';
+import { MEMBER_PROTOCOL } from '../../src/wire/tls-handshake.ts';
 
 export interface Door {
   readonly host: string;

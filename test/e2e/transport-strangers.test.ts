@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openHomeFolder } from '../../src/identity/home-folder.ts';
 import { version } from '../../src/version.ts';
 import { encode } from '../../src/wire/framing.ts';
-import { MEMBER_PROTOCOL } from '../../src/wire/tls-connection.ts';
+import { MEMBER_PROTOCOL } from '../../src/wire/tls-handshake.ts';
 import { TestPool } from './pool.ts';
 
 let pool: TestPool;

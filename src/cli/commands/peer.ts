@@ -32,8 +32,8 @@ export function addPeer(parent: Command, start: Start): void {
     .option('--host <host>', 'the address to listen on (default: 0.0.0.0, all of IPv4; only members get in)')
     .option('--port <port>', 'the port to listen on (default: 9000, or the next free one)')
     .option('--name <name>', 'its name; its record is kept under it (default: HOST-PORT)')
-    .option('--tracker-host <host>', 'where the tracker is (default: 127.0.0.1)')
-    .option('--tracker-port <port>', 'the port of the tracker (default: 8888)')
+    .option('--tracker-host <host>', 'where the tracker is (default: as it was joined, else 127.0.0.1)')
+    .option('--tracker-port <port>', 'the port of the tracker (default: as it was joined, else 8888)')
     .option('--web-ui', 'serve a page that shows this peer')
     .option('--web-host <host>', 'the address of the page (default: 127.0.0.1)')
     .option('--web-port <port>', 'the port of the page (default: 5000, or the next free one)')
@@ -69,8 +69,7 @@ export function peerOptions({ flags, config }: Pick<Context<PeerFlags>, 'flags' 
     webPort: webPort.value,
     webPortTyped: webPort.typed,
     name: settings.get('name', flags.name).value,
-    trackerHost: settings.get('tracker_host', flags.trackerHost).value,
-    trackerPort: settings.get('tracker_port', flags.trackerPort).value,
+    tracker: { host: settings.get('tracker_host', flags.trackerHost), port: settings.get('tracker_port', flags.trackerPort) },
     slots: settings.get('slots', flags.slots).value,
     python: settings.get('python', flags.python).value,
     node: settings.get('node', flags.node).value,

@@ -1,0 +1,146 @@
+/**
+ * The pool's audit: what changed in the registry, and what was observed beside it (refusals, changed
+ * policies, foreign tasks started).
+ *
+ * Owns: gathering observations and answering from the newest lines. Changes of the registry are its own
+ * records, in its own log; here they are only told (auditRowOf).
+ *
+ * Invariants
+ * 1. What is alike is counted for a few seconds and then written as one line: a flood makes few lines.
+ * 2. What one key reports can push out neither the changes of the registry, which are kept elsewhere and
+ *    for good, nor what others report in the same seconds.
+ */
+import * as z from 'zod';
+import { limits } from '../limits.ts';
+import type { AuditEvent } from '../wire/messages.ts';
+import type { RegistryRecord } from './registry-records.ts';
+
+/** Where observations are kept. `append` only buffers; `flush` makes durable. One flush at a time. */
+export interface AuditLog {
+  append(record: Uint8Array): number;
+  flush(): Promise<number>;
+}
+
+const rowSchema = z.object({
+  atWall: z.number(),
+  what: z.string().max(40),
+  /** The key that did it, or that it happened to. */
+  key: z.string().max(64).optional(),
+  detail: z.string().max(500),
+  count: z.number().int().min(1),
+});
+export type AuditRow = z.infer<typeof rowSchema>;
+
+export interface AuditOptions {
+  log: AuditLog;
+  /** The disk did not keep observations: said once, and the tracker goes on. */
+  failed: (error: unknown) => void;
+}
+
+/** Kinds of observations that one key can have in one gathering. */
+const KINDS_PER_KEY = 16;
+
+export class Audit {
+  readonly #o: AuditOptions;
+  /** Oldest first. */
+  readonly #rows: AuditRow[] = [];
+  #gathered = new Map<string, AuditRow>();
+  readonly #kindsOf = new Map<string, number>();
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
+  #failed = false;
+
+  constructor(options: AuditOptions) {
+    this.#o = options;
+  }
+
+  /** A record of the log of observations, when it is read at the start. */
+  replay(bytes: Uint8Array): void {
+    const row = rowSchema.safeParse(JSON.parse(Buffer.from(bytes).toString()));
+    if (row.success) this.#add(row.data);
+  }
+
+  /** A change of the registry, when it is read at the start or has become durable. */
+  changed(record: RegistryRecord): void {
+    this.#add(auditRowOf(record));
+  }
+
+  /** @param key the member that reports it; undefined: the tracker itself saw it */
+  observed(event: AuditEvent, key?: string, by = ''): void {
+    const detail = by === '' ? event.detail : `${by}: ${event.detail}`;
+    const row: AuditRow = { atWall: Date.now(), what: event.what, ...(event.key === undefined ? {} : { key: event.key }), detail, count: event.count };
+    this.#gather(key ?? '', row);
+    this.#timer ??= setTimeout(() => void this.write(), limits.auditGatherMs).unref();
+  }
+
+  #gather(reporter: string, row: AuditRow): void {
+    const kind = JSON.stringify([reporter, row.what, row.key, row.detail]);
+    const known = this.#gathered.get(kind);
+    if (known !== undefined) {
+      known.count += row.count;
+      return;
+    }
+    const kinds = (this.#kindsOf.get(reporter) ?? 0) + 1;
+    const most = reporter === '' ? limits.auditKindsMax : KINDS_PER_KEY;
+    if (kinds <= most && this.#gathered.size < 2 * limits.auditKindsMax) {
+      this.#kindsOf.set(reporter, kinds);
+      this.#gathered.set(kind, row);
+      return;
+    }
+    const rest = JSON.stringify(['rest', row.what]);
+    const others = this.#gathered.get(rest);
+    if (others === undefined) this.#gathered.set(rest, { atWall: row.atWall, what: row.what, detail: 'others, too many kinds to be listed', count: row.count });
+    else others.count += row.count;
+  }
+
+  /** Writes what was gathered. Resolves when it is on disk, or the disk has failed. */
+  write(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const rows = [...this.#gathered.values()];
+    this.#gathered = new Map();
+    this.#kindsOf.clear();
+    if (rows.length > 0) this.#writing = this.#writing.then(() => this.#writeRows(rows));
+    return this.#writing;
+  }
+
+  async #writeRows(rows: readonly AuditRow[]): Promise<void> {
+    for (const row of rows) this.#add(row);
+    if (this.#failed) return;
+    try {
+      for (const row of rows) this.#o.log.append(Buffer.from(JSON.stringify(row)));
+      await this.#o.log.flush();
+    } catch (error) {
+      this.#failed = true;
+      this.#o.failed(error);
+    }
+  }
+
+  /** The newest lines, newest first. */
+  rows(limit: number): AuditRow[] {
+    return this.#rows.toSorted((a, b) => b.atWall - a.atWall).slice(0, limit);
+  }
+
+  #add(row: AuditRow): void {
+    this.#rows.push(row);
+    // Twice as many, so that it is not moved at every line.
+    if (this.#rows.length > 2 * limits.auditRowsMax) this.#rows.splice(0, limits.auditRowsMax);
+  }
+}
+
+/** The line of the audit that a record of the registry is. */
+function auditRowOf(record: RegistryRecord): AuditRow {
+  const { atWall } = record;
+  switch (record.type) {
+    case 'founded':
+      return { atWall, what: 'founded', key: record.tracker, detail: `the tracker on ${record.machine} is an admin; roster ${record.number}`, count: 1 };
+    case 'invited':
+      return { atWall, what: 'invited', key: record.by, detail: `invitation ${record.id}: ${record.joins === 1 ? '1 join' : `${record.joins} joins`} as ${record.role}${record.name === undefined ? '' : ` ${record.name}`}, until ${new Date(record.expiresWall).toISOString()}`, count: 1 };
+    case 'joined':
+      return { atWall, what: 'joined', key: record.key, detail: `${record.name} as ${record.role}, from ${record.address}, by invitation ${record.invitation}; roster ${record.number}`, count: 1 };
+    case 'invitation_revoked':
+      return { atWall, what: 'invitation_revoked', key: record.by, detail: `invitation ${record.id}`, count: 1 };
+    case 'revoked':
+      return { atWall, what: 'revoked', key: record.by, detail: `${record.name}, key ${record.key.slice(0, 16)}${record.invitations.length === 0 ? '' : `, with invitation ${record.invitations.join(', ')}`}; roster ${record.number}`, count: 1 };
+  }
+}
