@@ -14,30 +14,45 @@ export class Broken extends Error {
 
 interface Entry {
   readonly once: boolean;
+  /** The key of who planned it. */
+  readonly submitter: string;
   submitted: boolean;
   accepted: boolean;
   refused: string | undefined;
   outcome: Outcome | undefined;
   runs: number;
+  /** Its submitter is a member no more: nobody is owed its outcome. */
+  abandoned: boolean;
   /** Keys of attempts whose run came to its end. */
   readonly finished: Set<string>;
 }
 
 export class Ledger {
   readonly #entries = new Map<string, Entry>();
+  readonly #abandoned = new Set<string>();
   readonly #running = new Map<string, number>();
   /** Runs under way, by attempt key. */
   readonly #runs = new Map<string, { id: string; runner: string; endedAt: number | undefined }>();
   runs = 0;
 
-  planned(id: string, once: boolean): void {
-    this.#entries.set(id, { once, submitted: false, accepted: false, refused: undefined, outcome: undefined, runs: 0, finished: new Set() });
+  planned(id: string, once: boolean, submitter = 'member'): void {
+    this.#entries.set(id, { once, submitter, submitted: false, accepted: false, refused: undefined, outcome: undefined, abandoned: this.#abandoned.has(submitter), runs: 0, finished: new Set() });
   }
 
   entry(id: string): Entry {
     const entry = this.#entries.get(id);
     if (entry === undefined) throw new Broken(`nobody planned a task ${id}`);
     return entry;
+  }
+
+  abandon(submitter: string): void {
+    this.#abandoned.add(submitter);
+    for (const entry of this.#entries.values()) if (entry.submitter === submitter) entry.abandoned = true;
+  }
+
+  /** Runs under way, with whose they are. */
+  running(): { id: string; runner: string; submitter: string }[] {
+    return [...this.#runs.values()].map(({ id, runner }) => ({ id, runner, submitter: this.entry(id).submitter }));
   }
 
   // --- what clients see --------------------------------------------------------------------
@@ -108,7 +123,7 @@ export class Ledger {
 
   /** Tasks that a client was promised, or may still be, and that have no outcome yet. */
   open(): string[] {
-    return [...this.#entries].filter(([, { submitted, refused, outcome }]) => submitted && refused === undefined && outcome === undefined).map(([id]) => id);
+    return [...this.#entries].filter(([, { submitted, refused, outcome, abandoned }]) => submitted && !abandoned && refused === undefined && outcome === undefined).map(([id]) => id);
   }
 
   outcomes(): Map<string, Outcome> {

@@ -8,6 +8,7 @@
  */
 import { limits } from '../../src/limits.ts';
 import type { Message } from '../../src/wire/messages.ts';
+import { areStrangers, everybody, type Member } from './members.ts';
 import type { Life, World } from './world.ts';
 
 export class LinkEnd {
@@ -36,6 +37,15 @@ export class LinkEnd {
     one.#other = two;
     two.#other = one;
     return [one, two];
+  }
+
+  /** Who is on the other side, as its key proves. */
+  get peer(): Member {
+    return this.#other?.owner.member ?? everybody;
+  }
+
+  get other(): LinkEnd | undefined {
+    return this.#other;
   }
 
   get open(): boolean {
@@ -127,6 +137,14 @@ export class Network {
     const world = this.#world;
     const notice = () => (world.chance(0.7) ? world.between(0, 5) : world.between(0, limits.silenceMs));
     world.pick(open).cut(notice(), notice());
+  }
+
+  /** The process has learnt that somebody is a member no more. */
+  endStrangers(life: Life): void {
+    for (const end of this.#links) {
+      if (end.other === undefined || (end.owner !== life && end.other.owner !== life)) continue;
+      if (areStrangers(end.owner, end.other.owner)) (end.owner === life ? end : end.other).close();
+    }
   }
 
   /** A process is stopped for so long: from some time on the others take it for gone. */

@@ -5,7 +5,10 @@
  * Owns: who there is, faults, checks of the whole. What single parts do: their own files here.
  */
 import { limits } from '../../src/limits.ts';
+import { takes } from '../../src/identity/acceptance.ts';
+import type { Accepts } from '../../src/wire/messages.ts';
 import { Broken, Ledger } from './ledger.ts';
+import { areStrangers, everybody, type Member } from './members.ts';
 import { Network } from './network.ts';
 import { SimClient } from './sim-client.ts';
 import { SimDisk } from './sim-disk.ts';
@@ -17,6 +20,8 @@ import { type Life, wallOf, World } from './world.ts';
 /** Nobody there: refused at once. No way there: silence until the dialler gives up. */
 const refusedMs = 1;
 const lookEveryMs = 20;
+/** Connected peers have the newer roster by then. */
+export const revokedWithinMs = 5_000;
 /** Two leases, silence, and grants given back after that. */
 const restAfterMs = 45_000;
 /** A home may be down, frozen (its own clock stands still then) or without a disk when the time comes. */
@@ -44,16 +49,16 @@ export class SimPool {
 
   // --- who there is ------------------------------------------------------------------------
 
-  addPeer(name: string, slots: number, more: { machine?: string; cpuLoad?: () => number; late?: boolean } = {}): SimPeer {
+  addPeer(name: string, slots: number, more: { machine?: string; cpuLoad?: () => number; late?: boolean; member?: Member; accepts?: Accepts } = {}): SimPeer {
     const { world, network, ledger } = this;
-    const peer = new SimPeer({ world, network, ledger, disk: new SimDisk(world), name, machine: more.machine ?? name, slots, cpuLoad: more.cpuLoad ?? (() => 0), dial: this.dial });
+    const peer = new SimPeer({ world, network, ledger, disk: new SimDisk(world), name, machine: more.machine ?? name, slots, cpuLoad: more.cpuLoad ?? (() => 0), member: more.member ?? everybody, accepts: more.accepts ?? 'members', dial: this.dial });
     this.peers.set(name, peer);
     if (more.late !== true) peer.start();
     return peer;
   }
 
-  addClient(home: string, onEnd?: (id: string) => void): SimClient {
-    const client = new SimClient({ world: this.world, ledger: this.ledger, home, dial: this.dial, ...(onEnd === undefined ? {} : { onEnd }) });
+  addClient(home: string, onEnd?: (id: string) => void, member: Member = everybody): SimClient {
+    const client = new SimClient({ world: this.world, ledger: this.ledger, home, member, dial: this.dial, ...(onEnd === undefined ? {} : { onEnd }) });
     this.clients.push(client);
     client.start();
     return client;
@@ -75,7 +80,7 @@ export class SimPool {
     world.later(refusedMs, from, () => {
       const to = name === 'tracker' ? this.tracker : this.peers.get(name);
       const life = to?.life;
-      if (to === undefined || life === undefined) return found(undefined);
+      if (to === undefined || life === undefined || areStrangers(from, life)) return found(undefined);
       const [ours, theirs] = this.network.connect(from, life);
       theirs.onMessage = (message) => {
         if (message.kind === 'hello') to.accept(theirs, message);
@@ -102,6 +107,16 @@ export class SimPool {
   crashTracker(withMachine: boolean): void {
     const life = this.tracker.crash();
     if (life !== undefined) this.network.died(life, withMachine);
+  }
+
+  /** The tracker knows at once, others when the roster reaches them. */
+  revoke(key: string): void {
+    this.tracker.revoke(key);
+    if (this.tracker.life !== undefined) this.network.endStrangers(this.tracker.life);
+    this.ledger.abandon(key);
+    for (const peer of this.peers.values()) {
+      if (peer.key !== key) this.world.later(this.world.between(0, revokedWithinMs), undefined, () => peer.learn(key));
+    }
   }
 
   /** Everything that is down is up again, every disk takes writes. */
@@ -157,6 +172,7 @@ export class SimPool {
       for (const { name: other, runner, slots } of this.peers.values()) {
         if (runner === undefined || runner.state.draining || runner.state.attempts.size >= slots) continue;
         if (line.confidential && other !== name) continue;
+        if (!takes(this.peer(other), this.peer(name).key, line.need.foreign === true)) continue;
         if ((line.need.memoryMb ?? 0) > 1000 || (line.avoid === other && this.peers.size > 1)) continue;
         return `${other} had a free slot (line ${line.key})`;
       }
@@ -196,7 +212,7 @@ export class SimPool {
       }
     }
     const recorded = [...this.peers.values()].map(({ home }) => home?.endedOnDisk());
-    for (const id of this.ledger.outcomes().keys()) if (!recorded.some((ids) => ids?.has(id) === true)) throw new Broken(`the outcome of ${id} was seen and is on no disk`);
+    for (const id of this.ledger.outcomes().keys()) if (!this.ledger.entry(id).abandoned && !recorded.some((ids) => ids?.has(id) === true)) throw new Broken(`the outcome of ${id} was seen and is on no disk`);
     for (const info of this.tracker.state?.peers() ?? []) if (info.granted > 0) throw new Broken(`the tracker counts ${info.granted} slots of ${info.peer} as granted`);
   }
 

@@ -8,7 +8,7 @@ const calmFromMs = 8_000;
 /** What is still frozen, two leases, the retries' pauses, and the runs themselves. */
 const endWithinMs = 90_000;
 
-function plan(pool: SimPool, id: string): Plan {
+export function plan(pool: SimPool, id: string): Plan {
   const { world } = pool;
   const how: Behaviour['how'] = world.chance(0.85) ? 'returns' : world.pick(['raises', 'exits', 'eats_memory']);
   const long = world.chance(0.1);
@@ -31,7 +31,7 @@ function plan(pool: SimPool, id: string): Plan {
   };
 }
 
-function fault(pool: SimPool): void {
+export function fault(pool: SimPool): void {
   const { world, network, tracker } = pool;
   const names = [...pool.peers.keys()];
   const name = world.pick(names);

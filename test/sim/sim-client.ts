@@ -6,7 +6,8 @@ import type { Ledger } from './ledger.ts';
 import type { LinkEnd } from './network.ts';
 import type { Dial } from './sim-runner-links.ts';
 import { argsFor, type Behaviour } from './sim-workers.ts';
-import type { World } from './world.ts';
+import { type Member, membershipOf } from './members.ts';
+import type { Life, World } from './world.ts';
 
 export interface Plan {
   id: string;
@@ -20,19 +21,21 @@ export interface SimClientOptions {
   world: World;
   ledger: Ledger;
   home: string;
+  member: Member;
   dial: Dial;
   onEnd?: (id: string) => void;
 }
 
 export class SimClient {
   readonly #o: SimClientOptions;
-  readonly #life = { alive: true };
+  readonly #life: Life;
   readonly #open = new Map<string, { plan: Plan; accepted: boolean }>();
   readonly #reasons: string[] = [];
   #end: LinkEnd | undefined;
 
   constructor(options: SimClientOptions) {
     this.#o = options;
+    this.#life = { alive: true, member: membershipOf(options.member) };
   }
 
   start(): void {
@@ -45,7 +48,7 @@ export class SimClient {
   }
 
   submit(plan: Plan): void {
-    this.#o.ledger.planned(plan.id, plan.options?.once === true);
+    this.#o.ledger.planned(plan.id, plan.options?.once === true, this.#o.member.key);
     this.#o.ledger.entry(plan.id).submitted = true;
     this.#open.set(plan.id, { plan, accepted: false });
     this.#end?.send(submission(plan));

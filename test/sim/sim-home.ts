@@ -159,22 +159,22 @@ export class SimHome {
       this.#clients.delete(client);
       this.dispatch({ type: 'client_gone', client });
     };
-    end.onMessage = (message) => this.#heard(client, message);
+    end.onMessage = (message) => this.#heard(client, end.peer.key, message);
     end.send({ kind: 'hello', version: '0', incarnation: '', as: 'home', name: this.#o.own.peer });
   }
 
-  #heard(client: number, message: Message): void {
+  #heard(client: number, by: string, message: Message): void {
     switch (message.kind) {
       case 'submit': {
         const { kind: _kind, follow = false, ...spec } = message;
         const digest = JSON.stringify([spec.program, spec.options, new TextDecoder().decode(spec.args as Uint8Array)]);
         const prior = this.state.recent.has(spec.id) ? undefined : this.#stories.get(spec.id);
-        return this.dispatch({ type: 'submitted', client, follow, submission: { ...spec, digest, submitter: 'member' }, prior });
+        return this.dispatch({ type: 'submitted', client, follow, submission: { ...spec, digest, submitter: by }, prior });
       }
       case 'watch':
-        return this.dispatch({ type: 'watched', client, by: 'member', id: message.id, follow: message.follow });
+        return this.dispatch({ type: 'watched', client, by, id: message.id, follow: message.follow });
       case 'cancel':
-        return this.dispatch({ type: 'cancelled', client, by: 'member', id: message.id });
+        return this.dispatch({ type: 'cancelled', client, by, id: message.id });
       default:
         throw new Error(`a client does not send "${message.kind}"`);
     }

@@ -1,8 +1,9 @@
 /** A simulated peer: home, runner and the link to the tracker. Mirrors src/main/peer.ts and tracker-link.ts. */
 import { Backoff } from '../../src/lib/backoff.ts';
 import { limits } from '../../src/limits.ts';
-import type { Message, MessageOf, PeerInfo, PeerSelf } from '../../src/wire/messages.ts';
+import type { Accepts, Message, MessageOf, PeerInfo, PeerSelf } from '../../src/wire/messages.ts';
 import type { Ledger } from './ledger.ts';
+import { type Member, type Membership, membershipOf } from './members.ts';
 import type { LinkEnd, Network } from './network.ts';
 import type { SimDisk } from './sim-disk.ts';
 import { SimHome } from './sim-home.ts';
@@ -19,6 +20,8 @@ export interface SimPeerOptions {
   machine: string;
   slots: number;
   cpuLoad: () => number;
+  member: Member;
+  accepts: Accepts;
   /** Reaches the tracker or a peer of that name, from a process of that life. */
   dial: Dial;
 }
@@ -37,6 +40,7 @@ export class SimPeer {
   readonly slots: number;
   readonly disk: SimDisk;
   readonly #o: SimPeerOptions;
+  readonly #member: Membership;
   #running: Running | undefined;
   #trackerEnd: LinkEnd | undefined;
   #starts = 0;
@@ -48,6 +52,29 @@ export class SimPeer {
     this.name = options.name;
     this.slots = options.slots;
     this.disk = options.disk;
+    this.#member = membershipOf(options.member);
+  }
+
+  get key(): string {
+    return this.#member.key;
+  }
+
+  get accepts(): Accepts {
+    return this.#o.accepts;
+  }
+
+  /** The newer roster is here. */
+  learn(key: string): void {
+    this.#member.revoked.add(key);
+    this.#tellRevoked();
+    if (this.life !== undefined) this.#o.network.endStrangers(this.life);
+  }
+
+  #tellRevoked(): void {
+    const keys = [...this.#member.revoked];
+    if (keys.length === 0) return;
+    this.home?.dispatch({ type: 'revoked', keys });
+    this.runner?.revoke(keys);
   }
 
   get life(): Life | undefined {
@@ -64,8 +91,8 @@ export class SimPeer {
 
   start(): void {
     if (this.#running !== undefined) return;
-    const { world, ledger, disk, name, machine, slots, cpuLoad } = this.#o;
-    const life = { alive: true };
+    const { world, ledger, disk, name, machine, slots, cpuLoad, accepts } = this.#o;
+    const life: Life = { alive: true, member: this.#member };
     const incarnation = `${name}-${(this.#starts += 1)}`;
     const self: PeerSelf = {
       peer: name,
@@ -76,14 +103,16 @@ export class SimPeer {
       languages: { python: '3' },
       memoryMb: 1000,
       isolation: 1,
+      accepts,
       version: '0',
     };
-    const own: PeerInfo = { ...self, key: 'member', state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
-    const runner = new SimRunner({ world, life, ledger, peer: name, incarnation, slots, cpuLoad });
+    const own: PeerInfo = { ...self, key: this.#member.key, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
+    const runner = new SimRunner({ world, life, ledger, peer: name, incarnation, slots, cpuLoad, member: this.#member, accepts });
     const dial: Dial = (from, peer, hello, found) => (peer === name ? this.#dialOwn(life, runner, hello, found) : this.#o.dial(from, peer, hello, found));
     const home = new SimHome({ world, life, disk, own, dial, toTracker: (message) => this.#trackerEnd?.send(message) });
     this.#running = { life, home, runner, self };
     home.start();
+    this.#tellRevoked();
     runner.start();
     this.#dialTracker(new Backoff(limits.redialMsMin, limits.redialMsMax, () => world.between(0, 1)));
     world.every(loadEveryMs, life, () => this.#beat());

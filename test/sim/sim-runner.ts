@@ -1,9 +1,11 @@
 /** The runner of a simulated peer: the production decider. Mirrors src/runner/runner.ts. */
 import { limits } from '../../src/limits.ts';
+import type { Origin } from '../../src/runner/acceptance-state.ts';
 import type { RunnerEvent, RunnerSend } from '../../src/runner/runner-events.ts';
 import { RunnerState } from '../../src/runner/runner-state.ts';
-import type { Message, MessageOf } from '../../src/wire/messages.ts';
+import type { Accepts, Message, MessageOf } from '../../src/wire/messages.ts';
 import type { Ledger } from './ledger.ts';
+import type { Member, Membership } from './members.ts';
 import type { LinkEnd } from './network.ts';
 import { SimDriver } from './sim-driver.ts';
 import { SimWorkers } from './sim-workers.ts';
@@ -17,6 +19,8 @@ export interface SimRunnerOptions {
   incarnation: string;
   slots: number;
   cpuLoad: () => number;
+  member: Membership;
+  accepts: Accepts;
 }
 
 const sampleMs = 250;
@@ -32,7 +36,7 @@ export class SimRunner {
   constructor(options: SimRunnerOptions) {
     this.#o = options;
     const { world, life, ledger, peer, slots } = options;
-    this.state = new RunnerState({ peer, slots, languages: ['python'], memoryMb: 1000, aheadInPipe: () => 16, acceptance: { key: 'member', accept: 'members', trustMembers: false, level: 2, confirmedAgoMs: 0 } });
+    this.state = new RunnerState({ peer, slots, languages: ['python'], memoryMb: 1000, aheadInPipe: () => 16, acceptance: { key: options.member.key, accept: options.accepts, trustMembers: false, level: 2, confirmedAgoMs: 0 } });
     this.#driver = new SimDriver<RunnerEvent, RunnerSend, never, never>({
       world,
       life,
@@ -52,6 +56,10 @@ export class SimRunner {
     this.#driver.dispatch({ type: 'warmed', language: 'python' });
   }
 
+  revoke(keys: readonly string[]): void {
+    this.#driver.dispatch({ type: 'revoked', keys });
+  }
+
   drain(): void {
     this.#driver.dispatch({ type: 'draining' });
   }
@@ -67,15 +75,20 @@ export class SimRunner {
       this.#homes.delete(home);
       this.#driver.dispatch({ type: 'home_unlinked', home });
     };
-    end.onMessage = (message) => this.#heard(home, message);
+    end.onMessage = (message) => this.#heard(home, end, message);
     this.#driver.dispatch({ type: 'home_linked', home });
   }
 
-  #heard(home: string, message: Message): void {
-    if (message.kind === 'attempt') this.#driver.dispatch({ type: 'attempt_offered', home, origin: { homeKey: 'member', homeRole: 'member', submitter: message.submitter, submitterRole: 'member' }, attempt: message, ready: this.#programs.has(message.program) });
+  #heard(home: string, end: LinkEnd, message: Message): void {
+    if (message.kind === 'attempt') this.#driver.dispatch({ type: 'attempt_offered', home, origin: this.#originOf(end.peer, message.submitter), attempt: message, ready: this.#programs.has(message.program) });
     else if (message.kind === 'kill') this.#driver.dispatch({ type: 'kill_told', home, ref: message, why: message.why });
     else if (message.kind === 'stored') this.#driver.dispatch({ type: 'stored_told', home, refs: message.attempts });
     else throw new Error(`a home does not send "${message.kind}" to a runner`);
+  }
+
+  #originOf({ key: homeKey, role }: Member, submitter: string): Origin {
+    const isRevoked = (key: string) => this.#o.member.revoked.has(key);
+    return { homeKey, homeRole: isRevoked(homeKey) ? undefined : role, submitter, submitterRole: isRevoked(submitter) ? undefined : 'member' };
   }
 
   #carryOut(effect: RunnerSend): void {
@@ -92,6 +105,7 @@ export class SimRunner {
         return this.workers.kill(effect.worker);
       case 'content':
         return this.#fetch(effect.home, effect.attempt);
+      case 'report':
       case 'forget_content':
       case 'forget_result':
         return;

@@ -2,6 +2,7 @@
 import { type PoolNews, type TrackerEvent, type TrackerSend, TrackerState } from '../../src/tracker/tracker-state.ts';
 import type { Message, MessageOf } from '../../src/wire/messages.ts';
 import type { LinkEnd } from './network.ts';
+import { membershipOf } from './members.ts';
 import { SimDriver } from './sim-driver.ts';
 import type { Life, World } from './world.ts';
 
@@ -16,6 +17,7 @@ export class SimTracker {
   readonly #world: World;
   #running: Running | undefined;
   #linkCount = 0;
+  readonly #member = membershipOf({ key: 'tracker', role: 'admin' });
 
   constructor(world: World) {
     this.#world = world;
@@ -30,7 +32,7 @@ export class SimTracker {
   }
 
   start(): void {
-    const life = { alive: true };
+    const life: Life = { alive: true, member: this.#member };
     const clock = this.#world.clock();
     const state = new TrackerState({ pool: 'pool', name: 'tracker', startedAtMs: clock.now().ms });
     const links = new Map<number, LinkEnd>();
@@ -41,11 +43,17 @@ export class SimTracker {
       clock,
       recorder: undefined,
       tick: { type: 'tick' },
-      send: ({ link, message }) => links.get(link)?.send(message),
+      send: ({ link, message }) => (message.kind === 'bye' ? links.get(link)?.close() : links.get(link)?.send(message)),
       release: () => {},
     });
     this.#running = { life, state, driver, links };
     driver.dispatch({ type: 'tick' });
+  }
+
+  /** It is the first to know. */
+  revoke(key: string): void {
+    this.#member.revoked.add(key);
+    this.#running?.driver.dispatch({ type: 'revoked', keys: [key] });
   }
 
   /** @returns the life that ended */
@@ -68,7 +76,7 @@ export class SimTracker {
       running.driver.dispatch({ type: 'link_closed', link });
     };
     end.onMessage = (message) => this.#heard(running, link, message);
-    running.driver.dispatch({ type: 'registered', link, key: 'member', role: 'member', self: hello.self });
+    running.driver.dispatch({ type: 'registered', link, key: end.peer.key, role: end.peer.role, self: hello.self });
   }
 
   #heard({ driver }: Running, link: number, message: Message): void {

@@ -8,12 +8,15 @@ import { TickClock } from '../../src/lib/clock.ts';
 import { Heap } from '../../src/lib/heap.ts';
 import { Prng } from '../../src/lib/prng.ts';
 import { limits } from '../../src/limits.ts';
+import type { Membership } from './members.ts';
 
 /** The life of a process: what it had planned does not happen once it is over. */
 export interface Life {
   alive: boolean;
   /** Stopped until then: what comes due before happens then, in its order. */
   frozenUntil?: number;
+  /** Left out: as everybody. */
+  member?: Membership;
 }
 
 /** More acts than this at one moment are a loop. */
