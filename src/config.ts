@@ -57,7 +57,9 @@ export interface PeerOptions {
   /** Other members' tasks are taken at any level, not only in the box. */
   trustMembers: boolean;
   /** The highest level for tasks of its own user; null: as high as the machine reaches. */
-  isolation: number | null;
+  isolation: 0 | 1 | 2 | null;
+  /** The most memory that a task may use, in MB; null: what the machine has. */
+  maxMemoryMb: number | null;
   drainSeconds: number;
   json: boolean;
   quiet: boolean;
@@ -110,6 +112,10 @@ const oneOf = <const T extends string>(...values: readonly T[]): Kind<T> => ({
   read: (value) => values.find((known) => known === value),
 });
 
+const level: Kind<0 | 1 | 2> = {
+  is: '0, 1 or 2',
+  read: (value) => ([0, 1, 2] as const).find((each) => value === each || value === String(each)),
+};
 /** Up to 65 535, as TCP has it; 0 lets the system choose. */
 const port = integer(0, 65_535);
 
@@ -133,7 +139,8 @@ export const settings = {
   node: setting(text, null, 'the Node to run tasks with; by default the one that runs potluck'),
   accept: setting(oneOf('none', 'own', 'members'), 'members', 'whose tasks a peer takes: nobody\'s, its own user\'s, or all members\''),
   trust_members: setting(yesNo, false, 'whether a peer takes other members\' tasks outside the box, too'),
-  isolation: setting(integer(0, 2), null, 'the highest level of isolation for tasks of the peer\'s own user; by default what the machine reaches'),
+  isolation: setting(level, null, 'the highest level of isolation for tasks of the peer\'s own user; by default what the machine reaches'),
+  max_memory: setting(integer(1, limits.memoryMbMax), null, 'the most memory that a task may use on a peer, in MB; by default what the machine has'),
   drain_seconds: setting(seconds, 30, 'how long a stopping peer waits for what it runs'),
 } as const;
 

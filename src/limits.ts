@@ -100,6 +100,10 @@ export const limits = {
   /** Measured CPU load is averaged over about this time. */
   cpuWindowMs: 1_000,
   heartbeatMs: 1_000,
+  /** Of a machine's memory, what the tasks of other members may use together if they fill all slots and name no limit. */
+  foreignMemoryShare: 3 / 4,
+  /** An interpreter with a few libraries; below it most tasks would not start. */
+  foreignMemoryMbMin: 256,
   /**
    * What a task in a box may write: all of it is memory, counted against the task's limit, and none of it reaches the
    * machine's disk. Its home folder; /tmp; /dev/shm, in which processes of one task share arrays.

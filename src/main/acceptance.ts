@@ -31,7 +31,7 @@ export function acceptanceFor({ accept, trustMembers }: PeerOptions, folder: str
 }
 
 /** Why other members' tasks are not taken, and the one command that mends it; undefined when they are. */
-export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing }: LevelProbe): { problem: string; fix: string } | undefined {
+export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing, fix }: LevelProbe): { problem: string; fix: string } | undefined {
   switch (withheld) {
     case undefined:
       return undefined;
@@ -39,7 +39,7 @@ export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing }: 
       if (accepts === 'none') return { problem: 'this peer takes no tasks, because of --accept none', fix: 'start it with --accept members' };
       return { problem: 'this peer takes only tasks of its own user, because of --accept own', fix: 'start it with --accept members' };
     case 'isolation':
-      return { problem: `this peer takes only tasks of its own user: it reaches isolation ${level}, others' need ${foreignLevel}`, fix: missing === '' ? 'potluck doctor' : missing };
+      return { problem: `this peer takes only tasks of its own user: it reaches isolation ${level}, others' need ${foreignLevel}${missing === '' ? '' : ` (${missing})`}`, fix: fix === '' ? 'potluck doctor' : fix };
     case 'unconfirmed':
       return { problem: 'this peer takes only tasks of its own user: for a day no tracker has told it who is still a member', fix: 'start the tracker, or check the way to it' };
   }

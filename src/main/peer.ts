@@ -7,7 +7,7 @@
  * page. The stop goes the other way round.
  */
 import { randomBytes } from 'node:crypto';
-import { totalmem } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { causeText, PotluckError } from '../errors.ts';
 import type { PeerOptions } from '../config.ts';
@@ -31,6 +31,7 @@ import { acceptanceFor, OnlyOwnNotice } from './acceptance.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
 import { hostAndPort, hostLabel, reachableHosts, thisMachine } from './machine.ts';
+import { memoryLimits } from './memory.ts';
 import { exitWithParent } from './parent.ts';
 import { guestsFolder, indexWorkerUrl } from './paths.ts';
 import { broken, untilTold } from './process.ts';
@@ -62,12 +63,14 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   const name = options.name ?? `${hostLabel()}-${listener.port}`;
 
   const interpreters = await findInterpreters(options, say);
-  const level = await probeLevel();
+  const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), path] });
+  for (const note of level.notes) say(`in the box of tasks: ${note}`);
   const acceptance = acceptanceFor(options, path, identity.keyId, level, roster.confirmedMsAgo());
   const incarnation = randomBytes(8).toString('hex');
   const machine = thisMachine();
   const slots = options.slots ?? usableCores();
   const addresses = () => reachableHosts(options.host).map((host) => ({ host, port: listener.port }));
+  const memory = memoryLimits(options.maxMemoryMb, slots);
   const self: PeerSelf = {
     peer: name,
     incarnation,
@@ -76,7 +79,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     ...(page === undefined ? {} : { web: page.url }),
     slots,
     languages: Object.fromEntries(interpreters.map(({ language, version: of }) => [language, of])),
-    memoryMb: Math.floor(totalmem() / (1024 * 1024)),
+    memoryMb: memory.most,
     isolation: level.level,
     version,
   };
@@ -99,6 +102,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     memoryMb: self.memoryMb,
     clock: new TickClock(limits.tickMsMax),
     aheadInPipe: (language) => aheadMax(language) - 1,
+    confine: (foreign) => (foreign ? { isolation: 2, memoryMb: memory.foreign } : { isolation: options.isolation ?? 2, memoryMb: memory.own }),
     workers,
     acceptance,
     roster,

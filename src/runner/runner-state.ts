@@ -398,7 +398,12 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     attempt.verdict ??=
       outOfMemory === null
         ? { outcome: 'failed', error: { code: 'worker_died', message: why } }
-        : { outcome: 'out_of_memory', error: { code: 'out_of_memory', message: `the task used more than its limit of ${outOfMemory.limitMb} MB of memory`, hint: 'give it more with --memory, or make it use less' } };
+        : { outcome: 'out_of_memory', error: { code: 'out_of_memory', message: `the task used more than its limit of ${outOfMemory.limitMb} MB of memory`, hint: this.#memoryHint(outOfMemory.limitMb) } };
+  }
+
+  #memoryHint(limitMb: number): string {
+    if (limitMb < this.#o.memoryMb) return 'give it more with --memory, or make it use less';
+    return 'no task gets more on this peer; ask for more with --memory to have it run on another, or make it use less';
   }
 
   #workerGone(id: string): void {

@@ -10,7 +10,7 @@ import type { Roster } from '../identity/roster.ts';
 import type { Clock } from '../lib/clock.ts';
 import { Driver } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
-import type { Job, WorkerEvent, WorkerProcess, WorkerSpec } from '../sandbox/types.ts';
+import type { Isolation, Job, WorkerEvent, WorkerProcess, WorkerSpec } from '../sandbox/types.ts';
 import { type Connection, type Language, type Message, type MessageOf, peerNameSchema, type Problem } from '../wire/index.ts';
 import type { AcceptanceOptions, Origin } from './acceptance-state.ts';
 import { Contents } from './contents.ts';
@@ -28,6 +28,13 @@ export interface WorkerHost {
   list(): WorkerProcess[];
 }
 
+export interface Confinement {
+  /** The most that it is held in; what the machine reaches may be less. */
+  isolation: Isolation;
+  /** Null: no limit. */
+  memoryMb: number | null;
+}
+
 export interface RunnerShellOptions {
   peer: string;
   incarnation: string;
@@ -37,6 +44,8 @@ export interface RunnerShellOptions {
   memoryMb: number;
   clock: Clock;
   aheadInPipe: (language: Language) => number;
+  /** The box of a worker, and its memory where its tasks name none; by whether they are other members'. */
+  confine: (foreign: boolean) => Confinement;
   /** Starts no process yet; `onEvent` of the sandbox is Runner.onWorkerEvent. */
   workers: WorkerHost;
   acceptance: AcceptanceOptions;
@@ -183,7 +192,7 @@ export class Runner {
         this.#sendHome(effect.home, effect.message);
         return;
       case 'spawn':
-        this.#o.workers.spawn({ worker: effect.worker, language: effect.language, memoryMb: effect.memoryMb, name: this.#o.peer });
+        this.#spawn(effect);
         return;
       case 'feed':
         this.#o.workers.feed(effect.worker, effect.jobs.map(({ job, attempt }) => this.#jobOf(job, attempt)));
@@ -206,6 +215,11 @@ export class Runner {
       case 'forget_result':
         this.#contents.forgetResult(effect.hash);
     }
+  }
+
+  #spawn({ worker, language, foreign, memoryMb }: Extract<RunnerSend, { to: 'spawn' }>): void {
+    const confinement = this.#o.confine(foreign);
+    this.#o.workers.spawn({ worker, language, isolation: confinement.isolation, memoryMb: memoryMb ?? confinement.memoryMb, name: this.#o.peer });
   }
 
   #sendHome(home: string, message: Message): void {

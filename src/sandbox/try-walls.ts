@@ -69,7 +69,7 @@ export async function tryWalls(need: WallsNeed, cgroup: CgroupPlace): Promise<{ 
   return broken ?? { walls, notes: shown.flatMap(({ notes }) => notes) };
 }
 
-async function findPrograms(): Promise<Pick<Walls, 'bwrap' | 'root'> | Missing> {
+export async function findPrograms(): Promise<Pick<Walls, 'bwrap' | 'root'> | Missing> {
   const bwrap = find('bwrap');
   if (bwrap === null) return { missing: 'bubblewrap is not installed', fix: install('bubblewrap') };
   const version = await versionOf(bwrap);

@@ -170,7 +170,7 @@ export class Workers {
     return [...this.workers.values()].map((worker) => ({
       worker: worker.spec.worker,
       language: worker.spec.language,
-      pid: worker.pid,
+      pid: worker.interpreterPid ?? worker.pid,
       ageMs: Number((now - worker.startedNs) / 1_000_000n),
       jobsRun: worker.jobsRun,
       busy: worker.busy,

@@ -96,14 +96,14 @@ describe('a process', () => {
   it('knows which ports were asked for', () => {
     expect(peerOptions({ flags: {}, config: config() })).toEqual({
       homeFolder: folder, host: '0.0.0.0', port: 9000, portTyped: false, webUi: false, webHost: '127.0.0.1', webPort: 5000, webPortTyped: false, name: null,
-      tracker: { host: { value: '127.0.0.1', typed: false }, port: { value: 8888, typed: false } }, slots: null, python: null, node: null, accept: 'members', trustMembers: false, isolation: null, drainSeconds: 30, json: false, quiet: false,
+      tracker: { host: { value: '127.0.0.1', typed: false }, port: { value: 8888, typed: false } }, slots: null, python: null, node: null, accept: 'members', trustMembers: false, isolation: null, maxMemoryMb: null, drainSeconds: 30, json: false, quiet: false,
     });
     expect(peerOptions({ flags: { port: '9001', webUi: true }, config: config({ POTLUCK_WEB_PORT: '5007', POTLUCK_SLOTS: '2' }) })).toMatchObject({ port: 9001, portTyped: true, webUi: true, webPort: 5007, webPortTyped: true, slots: 2 });
   });
 
   it('knows whose tasks its owner lets it take', () => {
-    const flags = { accept: 'own', trustMembers: true, isolation: '1' };
-    expect(peerOptions({ flags, config: config({ POTLUCK_ACCEPT: 'none' }) })).toMatchObject({ accept: 'own', trustMembers: true, isolation: 1 });
+    const flags = { accept: 'own', trustMembers: true, isolation: '1', maxMemory: '512' };
+    expect(peerOptions({ flags, config: config({ POTLUCK_ACCEPT: 'none' }) })).toMatchObject({ accept: 'own', trustMembers: true, isolation: 1, maxMemoryMb: 512 });
     expect(peerOptions({ flags: {}, config: config({ POTLUCK_ACCEPT: 'none', POTLUCK_TRUST_MEMBERS: 'true', POTLUCK_ISOLATION: '0' }) })).toMatchObject({ accept: 'none', trustMembers: true, isolation: 0 });
     for (const wrong of [{ accept: 'all' }, { isolation: '3' }]) expect(() => peerOptions({ flags: wrong, config: config() })).toThrowError(expect.objectContaining({ code: 'usage' }));
   });

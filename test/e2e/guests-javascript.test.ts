@@ -8,7 +8,7 @@ import { sleeping } from './programs.ts';
 let pool: TestPool;
 let client: Pool;
 beforeAll(async () => {
-  pool = await TestPool.start({ peers: 1, slots: 2 });
+  pool = await TestPool.start({ peers: 1, slots: 2, isolation: 2 });
   client = await pool.client();
 });
 afterAll(() => pool.stop());

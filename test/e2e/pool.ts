@@ -25,6 +25,8 @@ export interface TestPoolOptions {
   slots?: number;
   /** Whether there is a tracker; true unless said. */
   tracker?: boolean;
+  /** What own tasks are held in, at the most; 1 unless said. */
+  isolation?: 0 | 1 | 2;
   /** More of the environment, for every process. */
   env?: Readonly<Record<string, string>>;
   /** More arguments for every peer, or for the one of that number. */
@@ -123,10 +125,10 @@ export class TestPool {
   readonly #commands: Started[] = [];
 
   private constructor(options: TestPoolOptions, folder: string, ports: readonly number[]) {
-    const { peers = 3, slots = 2, tracker = true, env = {}, peerArgs = [] } = options;
+    const { peers = 3, slots = 2, tracker = true, isolation = 1, env = {}, peerArgs = [] } = options;
     this.folder = folder;
     this.#hasTracker = tracker;
-    this.#env = { ...env, POTLUCK_HOME: folder };
+    this.#env = { POTLUCK_ISOLATION: String(isolation), ...env, POTLUCK_HOME: folder };
     const logFolder = join(folder, 'test-logs');
     mkdirSync(logFolder, { mode: 0o700 });
     const common = { env: this.#env, logFolder };

@@ -18,11 +18,14 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** The environment of this process without what would steer potluck, plus `more`. */
+/**
+ * The environment of this process without what would steer potluck, plus `more`. Own tasks are not put in the box
+ * unless that says so: most tests learn what ran from files that tasks write.
+ */
 export function environment(more: Readonly<Record<string, string>>): Record<string, string> {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(?:POTLUCK_|NODE_OPTIONS|VITEST|NO_COLOR|FORCE_COLOR|COLUMNS)/.test(name));
   // What tests open is open to this machine only, unless they say otherwise.
-  return { ...(Object.fromEntries(inherited) as Record<string, string>), POTLUCK_LISTEN_HOST: '127.0.0.1', ...more };
+  return { ...(Object.fromEntries(inherited) as Record<string, string>), POTLUCK_LISTEN_HOST: '127.0.0.1', POTLUCK_ISOLATION: '1', ...more };
 }
 
 /** Ways to start a command that most tests need not choose. */

@@ -107,7 +107,8 @@ describe('the folder of the pool', () => {
 
   it('and everything that is kept in it is open to its owner only', () => {
     const kept = readdirSync(pool.folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && !entry.parentPath.includes('test-logs'));
-    const paths = kept.map((entry) => join(entry.parentPath, entry.name));
+    // What tasks see in their box as /etc is nobody's secret, and its folder is closed.
+    const paths = kept.map((entry) => join(entry.parentPath, entry.name)).filter((path) => !/\/scratch\/etc\//.test(path));
     expect(paths.filter((path) => (statSync(path).mode & 0o077) !== 0)).toEqual([]);
     for (const name of ['member.key', 'pool.key', 'history.db', 'store.lock']) expect(kept.map((entry) => entry.name)).toContain(name);
     expect(statSync(pool.folder).mode & 0o777).toBe(0o700);

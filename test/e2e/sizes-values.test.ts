@@ -16,7 +16,7 @@ import { trusting } from '../helpers/members.ts';
 let pool: TestPool;
 let client: Pool;
 beforeAll(async () => {
-  pool = await TestPool.start({ peers: 3, slots: 2, peerArgs: (at) => (at === 0 ? ['--slots', '0'] : []) });
+  pool = await TestPool.start({ peers: 3, slots: 2, isolation: 2, peerArgs: (at) => (at === 0 ? ['--slots', '0'] : []) });
   client = await pool.client();
 });
 afterAll(() => pool.stop());

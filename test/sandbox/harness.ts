@@ -2,21 +2,50 @@
  * Workers under test: real interpreters, events kept, waits with a deadline.
  */
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import type { LevelProbe } from '../../src/sandbox/levels.ts';
+import { listProcesses, readIfThere } from '../../src/sandbox/processes.ts';
 import type { WallsNeed } from '../../src/sandbox/try-walls.ts';
-import type { Job, JobFailed, JobResult, Language, WorkerEvent, WorkerExited } from '../../src/sandbox/types.ts';
+import type { Isolation, Job, JobFailed, JobResult, Language, WorkerEvent, WorkerExited } from '../../src/sandbox/types.ts';
 import { Workers } from '../../src/sandbox/workers.ts';
 
 /** What a box has to hold for the interpreters of tests. */
 export async function wallsNeed(): Promise<WallsNeed> {
   const interpreters = await Promise.all([probeInterpreter('python'), probeInterpreter('javascript')]);
   return { interpreters, guestsFolder, hidden: [homedir()] };
+}
+
+let held: Isolation = 2;
+
+/** In what workers of this test file are held, unless its level says less. */
+export function holdIn(isolation: Isolation): void {
+  held = isolation;
+}
+
+/** This machine's level, with all that workers are to be held in. It must reach that. */
+export async function heldLevel(): Promise<LevelProbe> {
+  if (held < 2) return await probeLevel(held === 1);
+  const level = await probeLevel(true, await wallsNeed());
+  if (level.level < held) throw new Error(`this machine has no box for workers: ${level.missing}; ${level.fix}`);
+  return level;
+}
+
+/** Null when it ended meanwhile. */
+function namespaceOf(pid: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return null;
+  }
+}
+
+function numberInside(pid: number): number {
+  return Number(/^NSpid:.*\s(\d+)$/m.exec(readIfThere(`/proc/${pid}/status`)?.toString('latin1') ?? '')?.[1] ?? 0);
 }
 
 export const guestsFolder = fileURLToPath(new URL('../../src/sandbox/guests', import.meta.url));
@@ -70,8 +99,17 @@ export class Bench {
   }
 
   spawn(worker: string, language: Language = 'python', memoryMb: number | null = null): string {
-    this.workers.spawn({ worker, language, memoryMb, name: 'attic' });
+    this.workers.spawn({ worker, language, memoryMb, isolation: held, name: 'attic' });
     return worker;
+  }
+
+  /** The numbers here of processes that know each other by those inside the worker's box. */
+  outside(worker: string, pids: readonly number[]): number[] {
+    const interpreter = this.workers.list().find((each) => each.worker === worker)?.pid ?? 0;
+    const box = namespaceOf(interpreter);
+    if (box === namespaceOf(process.pid)) return [...pids];
+    const members = listProcesses().filter((row) => namespaceOf(row.pid) === box);
+    return pids.map((pid) => members.find((row) => numberInside(row.pid) === pid)?.pid ?? 0);
   }
 
   job(worker: string, program: string, options: RunOptions = {}): Job {

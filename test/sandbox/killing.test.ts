@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { probeLevel } from '../../src/sandbox/levels.ts';
 import { isAlive } from '../../src/sandbox/processes.ts';
-import { Bench, death, eventually, resultText } from './harness.ts';
+import type { Isolation } from '../../src/sandbox/types.ts';
+import { Bench, death, eventually, heldLevel, holdIn, resultText } from './harness.ts';
 
 /** Prints the numbers of all processes it started, then does what must be stopped. */
 const RUNAWAYS: [string, string][] = [
@@ -51,15 +51,17 @@ const RUNAWAYS: [string, string][] = [
 ];
 const IMPORTS = 'import os, signal, subprocess, sys, time\n';
 
-describe.each([
-  ['in a cgroup', true],
-  ['as a tree of processes', false],
-])('%s', (kind, useCgroups) => {
+describe.each<[string, Isolation]>([
+  ['in the box', 2],
+  ['in a cgroup', 1],
+  ['as a tree of processes', 0],
+])('%s', (kind, isolation) => {
   let bench: Bench;
   let workers = 0;
   beforeAll(async () => {
-    const level = await probeLevel(useCgroups);
-    if (useCgroups && level.cgroup === null) console.warn(`no cgroup here: ${level.missing}`);
+    holdIn(isolation);
+    const level = await heldLevel();
+    if (isolation > 0 && level.cgroup === null) console.warn(`no cgroup here: ${level.missing}`);
     bench = await Bench.start(level);
   });
   afterAll(async () => {
@@ -72,25 +74,30 @@ describe.each([
     const job = bench.job(name, IMPORTS + body);
     bench.workers.feed(name, [job]);
     const wanted = body.includes('getpid(), a.pid') ? (body.includes('echo') ? 3 : 2) : body.includes('execve') ? 2 : 1;
-    const pids = (): number[] => bench.output(name, job.job, 'stdout').split(/\s+/).filter(Boolean).map(Number);
-    await eventually(() => pids().length >= wanted, 'all have said who they are');
-    expect(pids().every(isAlive)).toBe(true);
+    const told = (): number[] => bench.output(name, job.job, 'stdout').split(/\s+/).filter(Boolean).map(Number);
+    await eventually(() => told().length >= wanted, 'all have said who they are');
+    const pids = bench.outside(name, told());
+    expect(pids.every(isAlive)).toBe(true);
     const killedAt = performance.now();
     bench.workers.kill(name);
     await bench.gone(name);
     expect(performance.now() - killedAt).toBeLessThan(1000);
-    expect(pids().filter(isAlive)).toEqual([]);
+    expect(pids.filter(isAlive)).toEqual([]);
     expect(bench.workers.list().some((each) => each.worker === name)).toBe(false);
     expect(bench.events.filter((event) => event.worker === name && (event.type === 'exited' || event.type === 'result'))).toEqual([]);
   });
 
   test('a worker that dies takes with it what it left behind, before it is gone', async () => {
     const name = worker();
-    const program = `${IMPORTS}def main():\n    a = subprocess.Popen(["sleep", "605"], start_new_session=True)\n    print(a.pid, flush=True)\n    os.kill(os.getpid(), signal.SIGKILL)`;
-    const ran = await bench.run(name, program);
-    expect(death(ran).signal).toBe('SIGKILL');
+    const job = bench.job(name, `${IMPORTS}def main():\n    a = subprocess.Popen(["sleep", "605"], start_new_session=True)\n    print(a.pid, flush=True)\n    time.sleep(600)`);
+    bench.workers.feed(name, [job]);
+    await eventually(() => bench.output(name, job.job, 'stdout').endsWith('\n'), 'it has started one');
+    const [left = 0] = bench.outside(name, [Number(bench.output(name, job.job, 'stdout'))]);
+    expect(isAlive(left)).toBe(true);
+    process.kill(bench.workers.list().find((each) => each.worker === name)?.pid ?? 0, 'SIGKILL');
+    expect(death(await bench.ended(name, job.job)).signal).toBe('SIGKILL');
     await bench.gone(name);
-    expect(isAlive(Number(ran.stdout))).toBe(false);
+    expect(isAlive(left)).toBe(false);
   });
 
   test('what a job leaves running is reported', async () => {

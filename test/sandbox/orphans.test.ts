@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { build } from 'esbuild';
@@ -11,6 +11,7 @@ import { foldersOf } from '../../src/sandbox/cgroup.ts';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import { isAlive, listProcesses } from '../../src/sandbox/processes.ts';
+import type { Isolation } from '../../src/sandbox/types.ts';
 import { Workers } from '../../src/sandbox/workers.ts';
 import { eventually, guestsFolder } from './harness.ts';
 
@@ -19,14 +20,14 @@ const PEER = `
 import { probeInterpreter } from './src/sandbox/interpreters.ts';
 import { probeLevel } from './src/sandbox/levels.ts';
 import { Workers } from './src/sandbox/workers.ts';
-const [scratchRoot, guestsFolder, useCgroups] = process.argv.slice(2);
+const [scratchRoot, guestsFolder, isolation, home] = process.argv.slice(2);
 const python = await probeInterpreter('python');
 const javascript = await probeInterpreter('javascript');
 const onEvent = (event) => {
   if (event.type === 'output') process.stdout.write(Buffer.from(event.data));
   if (event.type === 'ready') process.stdout.write(event.pid + '\\n');
 };
-const workers = new Workers({ scratchRoot, guestsFolder, interpreters: { python, javascript }, level: await probeLevel(useCgroups === 'true'), onEvent });
+const workers = new Workers({ scratchRoot, guestsFolder, interpreters: { python, javascript }, level: await probeLevel(isolation !== '0', isolation === '2' ? { interpreters: [python, javascript], guestsFolder, hidden: [home] } : null), onEvent });
 await workers.start();
 const program = 'import os, subprocess\\ndef main():\\n    a = subprocess.Popen(["sleep", "607"], start_new_session=True)\\n    print(a.pid, flush=True)\\n    subprocess.run(["sh", "-c", "(setsid sleep 608 >/dev/null 2>&1 & echo $!)"])\\n    print("all", flush=True)\\n    while True: pass';
 workers.spawn({ worker: 'busy', language: 'python', memoryMb: 200, name: 'attic' });
@@ -59,16 +60,18 @@ interface Peer {
   scratchRoot: string;
 }
 
-async function startPeer(name: string, useCgroups: boolean): Promise<Peer> {
+async function startPeer(name: string, isolation: Isolation): Promise<Peer> {
   const scratchRoot = join(folder, name);
-  const child = spawn(process.execPath, [script, scratchRoot, guestsFolder, String(useCgroups)], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const pids: number[] = [];
+  const child = spawn(process.execPath, [script, scratchRoot, guestsFolder, String(isolation), homedir()], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const told: number[] = [];
   let all = false;
   for await (const line of createInterface({ input: child.stdout })) {
     if (line === 'all') all = true;
-    else pids.push(Number(line));
-    if (all && pids.length === 4) break;
+    else told.push(Number(line));
+    if (all && told.length === 4) break;
   }
+  // Those in a box know each other by other numbers; the cgroup knows all of them.
+  const pids = isolation === 2 ? membersOf(scratchRoot) : told;
   const keeper = listProcesses().find((row) => row.parent === child.pid && !pids.includes(row.pid) && !row.zombie);
   if (keeper === undefined) throw new Error('the peer has no keeper');
   return { child, pids, keeper: keeper.pid, scratchRoot };
@@ -80,18 +83,27 @@ async function killNow(child: ChildProcess): Promise<void> {
   await exit;
 }
 
+/** All in the cgroups of the peer's workers: two boxes' processes, interpreters, and what the task left. */
+function membersOf(scratchRoot: string): number[] {
+  const groups = cgroupsOf({ scratchRoot }).flatMap((group) => readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => join(group, entry.name)));
+  const pids = groups.flatMap((group) => readFileSync(join(group, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean).map(Number));
+  expect(new Set(pids).size).toBeGreaterThanOrEqual(8);
+  return [...new Set(pids)];
+}
+
 /** The peer's own cgroups, as it noted them. */
-function cgroupsOf(peer: Peer): string[] {
+function cgroupsOf(peer: Pick<Peer, 'scratchRoot'>): string[] {
   const record = JSON.parse(readFileSync(join(peer.scratchRoot, 'workers.json'), 'utf8')) as { place: Parameters<typeof foldersOf>[0] | null };
   return record.place === null ? [] : foldersOf(record.place);
 }
 
-describe.each([
-  ['in cgroups', true],
-  ['without cgroups', false],
-])('%s', (kind, useCgroups) => {
+describe.each<[string, Isolation]>([
+  ['in boxes', 2],
+  ['in cgroups', 1],
+  ['without cgroups', 0],
+])('%s', (kind, isolation) => {
   test('no worker, busy or idle, survives a peer that is killed', async () => {
-    const peer = await startPeer(`killed ${kind}`, useCgroups);
+    const peer = await startPeer(`killed ${kind}`, isolation);
     expect(peer.pids.every(isAlive)).toBe(true);
     const groups = cgroupsOf(peer);
     expect(groups.every((group) => existsSync(group))).toBe(true);
@@ -102,16 +114,17 @@ describe.each([
   });
 
   test('what even the keeper did not end is ended by the next peer of the same folder', async () => {
-    const peer = await startPeer(`both ${kind}`, useCgroups);
+    const peer = await startPeer(`both ${kind}`, isolation);
     const groups = cgroupsOf(peer);
     process.kill(peer.keeper, 'SIGKILL');
     await killNow(peer.child);
-    expect(peer.pids.some(isAlive)).toBe(true);
+    // What is in a box ends with who started it.
+    if (isolation < 2) expect(peer.pids.some(isAlive)).toBe(true);
     const next = new Workers({
       scratchRoot: peer.scratchRoot,
       interpreters: { python: await probeInterpreter('python') },
       guestsFolder,
-      level: await probeLevel(useCgroups),
+      level: await probeLevel(isolation > 0),
       onEvent: () => undefined,
     });
     await next.start();

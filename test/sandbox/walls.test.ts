@@ -1,8 +1,12 @@
 /** The box, for real: what is seen from inside, and that everything that tasks need works there. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import type { LevelProbe } from '../../src/sandbox/levels.ts';
-import { Bench, resultText, wallsNeed } from './harness.ts';
+import { listProcesses, readIfThere } from '../../src/sandbox/processes.ts';
+import { ABSENT, FIRST_UNKNOWN, FORBIDDEN, LOOKED_INTO, numberOf } from '../../src/sandbox/seccomp.ts';
+import { Bench, failure, resultText, wallsNeed } from './harness.ts';
 
 let level: LevelProbe;
 let bench: Bench;
@@ -118,5 +122,92 @@ describe('what tasks do works inside', () => {
       '}',
     ].join('\n');
     expect(await inBox(program, 'javascript')).toEqual([42, '2', 'kept', true]);
+  });
+});
+
+describe('the filter of system calls, for real', () => {
+  const numbers = (calls: Readonly<Record<string, readonly [number | null, number | null]>>): [string, number][] =>
+    Object.entries(calls).flatMap(([name, each]) => {
+      const number = numberOf(each, process.arch === 'x64' ? 'x64' : 'arm64');
+      return number === null ? [] : [[name, number]];
+    });
+  const errors = (calls: string): string =>
+    ['import ctypes, errno, json', 'libc = ctypes.CDLL(None, use_errno=True)', 'def main():', '    said = {}', `    for name, *call in json.loads('${calls}'):`, '        ctypes.set_errno(0)', '        got = libc.syscall(*[ctypes.c_long(each) for each in call], *[ctypes.c_long(0)] * (7 - len(call)))', '        said[name] = errno.errorcode[ctypes.get_errno()] if got == -1 else "done"', '    return said'].join('\n');
+
+  test('what is forbidden is refused, and what is absent is absent', async () => {
+    const forbidden = numbers(FORBIDDEN);
+    const absent = numbers(ABSENT);
+    const expected = Object.fromEntries([...forbidden.map(([name]) => [name, 'EPERM']), ...absent.map(([name]) => [name, 'ENOSYS']), ['newer', 'ENOSYS']] as [string, string][]);
+    expect(await inBox(errors(JSON.stringify([...forbidden, ...absent, ['newer', FIRST_UNKNOWN + 100]])))).toEqual(expected);
+  });
+
+  test('sockets of other families, namespaces by clone, typing into a terminal', async () => {
+    const [[, socket], [, clone], [, ioctl]] = [numbers({ socket: LOOKED_INTO.socket }), numbers({ clone: LOOKED_INTO.clone }), numbers({ ioctl: LOOKED_INTO.ioctl })].map((each) => each[0]!) as [[string, number], [string, number], [string, number]];
+    const families: [string, number, number, number][] = [['inet', socket, 2, 1], ['inet6', socket, 10, 1], ['netlink', socket, 16, 3], ['packet', socket, 17, 3], ['alg', socket, 38, 5], ['vsock', socket, 40, 1]];
+    const calls = [...families, ['unix', socket, 1, 1], ['user', clone, 0x1000_0011], ['net', clone, 0x4000_0011], ['typing', ioctl, 0, 0x5412], ['console', ioctl, 0, 0x541c]];
+    expect(await inBox(errors(JSON.stringify(calls)))).toEqual({ ...Object.fromEntries(families.map(([name]) => [name, 'EAFNOSUPPORT'])), unix: 'done', user: 'EPERM', net: 'EPERM', typing: 'EPERM', console: 'EPERM' });
+  });
+
+  test.runIf(process.arch === 'x64')('a call by the x32 numbers ends the process', async () => {
+    const name = bench.spawn('x32');
+    const ran = await bench.run(name, 'import ctypes\ndef main(): return ctypes.CDLL(None).syscall(0x40000000 + 39)');
+    expect(ran.ending).toMatchObject({ type: 'exited', signal: 'SIGSYS' });
+  });
+});
+
+describe('what the walls keep out is told', () => {
+  const network = "tasks have no network in the box (isolation 2); a peer's own user can lift that with --isolation 1";
+  const files = expect.stringMatching(/^tasks see no files of the machine in the box/) as string;
+  test.each<[string, 'python' | 'javascript', string, string]>([
+    ['a fetch', 'python', 'import urllib.request\ndef main(): urllib.request.urlopen("http://10.0.0.1/", timeout=2)', network],
+    ['a name', 'python', 'import socket\ndef main(): socket.create_connection(("example.org", 80), 2)', network],
+    ['a file of the user', 'python', 'def main(): open("/root/data.csv")', files],
+    ['a fetch', 'javascript', 'export const main = () => fetch("http://10.0.0.1/");', network],
+    ['a file of the user', 'javascript', 'import fs from "node:fs/promises";\nexport const main = () => fs.readFile("/root/data.csv");', files],
+  ])('%s in %s', async (_, language, program, hint) => {
+    const name = bench.spawn(`told-${++workers}`, language);
+    expect(failure(await bench.run(name, program))).toMatchObject({ code: 'exception', hint });
+  });
+
+  test('a file that a task forgot to make is only missing', async () => {
+    const name = bench.spawn(`told-${++workers}`);
+    expect(failure(await bench.run(name, 'def main(): open("/scratch/data.csv")'))).not.toHaveProperty('hint');
+  });
+});
+
+describe('the end', () => {
+  test.each([
+    ['a signal', 'import os, signal\ndef main(): os.kill(os.getpid(), signal.SIGKILL)', { code: null, signal: 'SIGKILL' }],
+    ['a fault', 'import ctypes\ndef main(): ctypes.string_at(0)', { code: null, signal: 'SIGSEGV' }],
+    ['its own wish', 'import os\ndef main(): os._exit(7)', { code: 7, signal: null }],
+  ])('by %s is told as outside the box', async (_, program, expected) => {
+    const name = bench.spawn(`end-${++workers}`);
+    expect((await bench.run(name, program)).ending).toMatchObject({ type: 'exited', ...expected });
+    await bench.gone(name);
+  });
+
+  test('a worker killed before it is ready leaves nothing, whenever that is', async () => {
+    const early = await Bench.start(level);
+    try {
+      for (let ms = 0; ms < 40; ms += 2) {
+        const name = early.spawn(`early-${ms}`);
+        await new Promise((resolve) => setTimeout(resolve, ms));
+        early.workers.kill(name);
+        await early.gone(name);
+      }
+      const { marker } = JSON.parse(readFileSync(join(early.scratchRoot, 'workers.json'), 'utf8')) as { marker: string };
+      const left = listProcesses().filter((row) => ['cmdline', 'environ'].some((file) => readIfThere(`/proc/${row.pid}/${file}`)?.includes(`${marker}.`)));
+      expect(left).toEqual([]);
+    } finally {
+      await early.stop();
+    }
+  });
+
+  test('all the memory that a task may write to counts against its limit', async () => {
+    for (const folder of ['/scratch', '/tmp', '/dev/shm']) {
+      const name = bench.spawn(`fill-${++workers}`, 'python', 100);
+      const ran = await bench.run(name, `def main():\n    with open("${folder}/fill", "wb") as f:\n        for _ in range(200): f.write(bytes(1 << 20))\n    return "it fits"`);
+      expect(ran.ending).toMatchObject({ type: 'exited', outOfMemory: { limitMb: 100 } });
+    }
   });
 });

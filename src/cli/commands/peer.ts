@@ -20,6 +20,7 @@ interface PeerFlags {
   accept?: string;
   trustMembers?: boolean;
   isolation?: string;
+  maxMemory?: string;
   drainSeconds?: string;
   json?: boolean;
   quiet?: boolean;
@@ -43,6 +44,7 @@ export function addPeer(parent: Command, start: Start): void {
     .option('--accept <whose>', 'whose tasks it takes: none, own (of its own user) or members (default: members)')
     .option('--trust-members', 'take other members\' tasks outside the box, too: their code can then read what you can')
     .option('--isolation <level>', 'the highest level for tasks of its own user: 0, 1 or 2 (default: what the machine reaches)')
+    .option('--max-memory <MB>', 'the most memory that a task may use (default: what the machine has)')
     .option('--drain-seconds <seconds>', 'how long it waits for what runs when it is stopped (default: 30)')
     .option('--json', 'print one JSON document when it listens; what happens later is said on stderr')
     .option('-q, --quiet', 'print only errors')
@@ -76,6 +78,7 @@ export function peerOptions({ flags, config }: Pick<Context<PeerFlags>, 'flags' 
     accept: settings.get('accept', flags.accept).value,
     trustMembers: settings.get('trust_members', flags.trustMembers).value,
     isolation: settings.get('isolation', flags.isolation).value,
+    maxMemoryMb: settings.get('max_memory', flags.maxMemory).value,
     drainSeconds: settings.get('drain_seconds', flags.drainSeconds).value,
     json: flags.json === true,
     quiet: flags.quiet === true,

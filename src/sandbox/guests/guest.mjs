@@ -73,7 +73,7 @@ function answer(kind, body) {
 
 /** @param {unknown} error */
 function fail(error) {
-  answer('F', Buffer.from(stringify(describe(error, settings.name))));
+  answer('F', Buffer.from(stringify(describe(error, settings))));
 }
 
 /** What keeps an event loop busy after a task: its timers, servers and connections. */

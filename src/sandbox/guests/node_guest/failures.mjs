@@ -31,10 +31,10 @@ export function shorten(text, limit) {
 
 /**
  * @param {unknown} error
- * @param {string} peer
+ * @param {{ name: string, boxed: boolean }} settings
  * @returns {JobError}
  */
-export function describe(error, peer) {
+export function describe(error, { name: peer, boxed }) {
   try {
     if (error instanceof Failure) return error.error;
     if (!(error instanceof Error)) {
@@ -47,7 +47,7 @@ export function describe(error, peer) {
       message: shorten(userText(String(error.message)), MESSAGE_CHARS_MAX),
       traceback: trace,
     };
-    const hint = moduleHint(error, peer);
+    const hint = moduleHint(error, peer) ?? (boxed ? wallHint(error) : null);
     if (hint === null) return described;
     return { ...described, hint, ...(isModuleMissing(error) && { code: 'module_missing' }) };
   } catch {
@@ -93,6 +93,26 @@ function moduleHint(error, peer) {
   }
   if (error instanceof ReferenceError && /^(require|module|exports|__dirname) is not defined/.test(error.message)) {
     return 'a program is an ES module: write import ... from and export';
+  }
+  return null;
+}
+
+/** Where a task in the box has files of its own, and what it sees of the system. */
+const FOLDERS_INSIDE = /^\/(?:scratch|tmp|dev|proc|usr)\//;
+
+/**
+ * What an error has to do with the box: what it keeps out looks like an accident from inside.
+ * @param {Error} error
+ */
+function wallHint(error) {
+  const seen = new Set();
+  for (let link = /** @type {unknown} */ (error); link instanceof Error && !seen.has(link); link = link.cause) {
+    seen.add(link);
+    const { code, path } = /** @type {NodeJS.ErrnoException} */ (link);
+    if (code === 'EAFNOSUPPORT' || code === 'EAI_AGAIN' || code === 'ENOTFOUND') return "tasks have no network in the box (isolation 2); a peer's own user can lift that with --isolation 1";
+    if ((code === 'ENOENT' || code === 'EACCES' || code === 'EROFS') && typeof path === 'string' && path.startsWith('/') && !FOLDERS_INSIDE.test(path)) {
+      return "tasks see no files of the machine in the box (isolation 2): pass what it needs as arguments; a peer's own user can lift that with --isolation 1";
+    }
   }
   return null;
 }

@@ -1,6 +1,7 @@
 """What went wrong in a task, in the words that its submitter reads."""
 
 import builtins
+import errno
 import os
 import sys
 
@@ -11,6 +12,8 @@ TRACEBACK_CHARS_MAX = 32 * 1024
 PROGRAM_FILE = "program.py"
 PROGRAM_PREFIX = "potluck_program_"  # of module names; never shown
 OUR_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+# Where a task in the box has files of its own, and what it sees of the system.
+FOLDERS_INSIDE = ("/scratch/", "/tmp/", "/dev/", "/proc/", "/usr/")
 # Import names whose package is called otherwise: the hint must name what pip knows.
 PACKAGE_OF = {
     "PIL": "pillow", "bs4": "beautifulsoup4", "cv2": "opencv-python", "dateutil": "python-dateutil",
@@ -97,7 +100,7 @@ def failure_of(error, program, settings):
         return Failure("out_of_memory", name, "the task went over its memory limit of %d MB" % settings["memoryMb"], trace)
     if isinstance(error, ModuleNotFoundError) and error.name:
         return Failure("module_missing", name, text, trace, module_hint(error.name, settings))
-    return Failure("exception", name, text, trace)
+    return Failure("exception", name, text, trace, wall_hint(error) if settings["boxed"] else None)
 
 
 def exit_code_text(error):
@@ -106,8 +109,24 @@ def exit_code_text(error):
 
 def module_hint(module, settings):
     top = module.partition(".")[0]
-    return "peer %s has no module %s for %s; install it there: %s -m pip install %s" % (
-        settings["name"], top, sys.executable, sys.executable, PACKAGE_OF.get(top, top))
+    there = "there (what is installed with --user is not in the box)" if settings["boxed"] else "there"
+    return "peer %s has no module %s for %s; install it %s: %s -m pip install %s" % (
+        settings["name"], top, sys.executable, there, sys.executable, PACKAGE_OF.get(top, top))
+
+
+def wall_hint(error):
+    """What an error has to do with the box: what it keeps out looks like an accident from inside."""
+    seen = set()
+    while isinstance(error, BaseException) and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError):
+            if error.errno == errno.EAFNOSUPPORT or type(error).__name__ == "gaierror":
+                return "tasks have no network in the box (isolation 2); a peer's own user can lift that with --isolation 1"
+            path = error.filename
+            if error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS) and isinstance(path, str) and path[:1] in "/~" and not path.startswith(FOLDERS_INSIDE):
+                return "tasks see no files of the machine in the box (isolation 2): pass what it needs as arguments; a peer's own user can lift that with --isolation 1"
+        error = getattr(error, "reason", None) or error.__cause__ or error.__context__
+    return None
 
 
 def syntax_failure(error, program):

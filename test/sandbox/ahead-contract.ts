@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Job } from '../../src/sandbox/types.ts';
 import { aheadMax } from '../../src/sandbox/worker.ts';
-import { Bench, death, eventually, resultText } from './harness.ts';
+import { Bench, death, eventually, heldLevel, resultText } from './harness.ts';
 
 let bench: Bench;
 let workers = 0;
 beforeAll(async () => {
-  bench = await Bench.start();
+  bench = await Bench.start(await heldLevel());
 });
 afterAll(async () => {
   await bench.stop();

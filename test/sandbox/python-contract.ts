@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Bench, death, failure, resultText } from './harness.ts';
+import { Bench, death, failure, heldLevel, resultText } from './harness.ts';
 
 let bench: Bench;
 let workers = 0;
 beforeAll(async () => {
-  bench = await Bench.start();
+  bench = await Bench.start(await heldLevel());
 });
 afterAll(async () => {
   await bench.stop();

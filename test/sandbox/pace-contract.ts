@@ -1,6 +1,6 @@
 /** Output that floods: it is read at a measure, and still each job's is its own, whole and before its answer. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Bench, eventually, resultText } from './harness.ts';
+import { Bench, eventually, heldLevel, resultText } from './harness.ts';
 
 const MiB = 1024 * 1024;
 
@@ -35,7 +35,7 @@ const endless = "import os\ndef main():\n  while True: os.write(1, b'y' * 65536)
 
 let bench: Bench;
 beforeAll(async () => {
-  bench = await Bench.start();
+  bench = await Bench.start(await heldLevel());
 });
 afterAll(() => bench.stop());
 
