@@ -98,10 +98,10 @@ export class PoolOfKeys {
   }
 
   /** Resolves when it is linked to the tracker. */
-  async startPeer(name: string, args: readonly string[] = []): Promise<RunningPeer> {
+  async startPeer(name: string, args: readonly string[] = [], options: RunOptions = {}): Promise<RunningPeer> {
     const [port] = (await freePorts(1)) as [number];
     const peer = `${name}-${port}`;
-    const process = this.start(name, ['peer', '--host', '127.0.0.1', '--port', String(port), '--name', peer, '--drain-seconds', '0', ...args]);
+    const process = this.start(name, ['peer', '--host', '127.0.0.1', '--port', String(port), '--name', peer, '--drain-seconds', '0', ...args], options);
     await process.said('joined the pool');
     return { member: this.member(name), name: peer, port, process };
   }

@@ -1,0 +1,198 @@
+/**
+ * Secrets with marks on them go through everything that a pool does; then every place where they have no
+ * business is searched for the marks.
+ */
+import { createPrivateKey, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { limits } from '../../src/limits.ts';
+import type { Pool } from '../../src/sdk/index.ts';
+import { until } from '../e2e/until.ts';
+import { PoolOfKeys, type RunningPeer } from './pool-of-keys.ts';
+
+const canary = (of: string): string => `canary-${of}-${randomBytes(9).toString('hex')}`;
+const marks = { program: canary('program'), argument: canary('argument'), keyword: canary('keyword'), result: canary('result'), printed: canary('printed'), complained: canary('complained'), raised: canary('raised'), environment: canary('environment') };
+
+/** What it says of itself is put together while it runs, so that only what it said is found as that. */
+const program = `
+import sys, time
+def halves(first, second): return first + second
+def main(argument, seconds, *, keyword, fail, large):
+    "${marks.program}"
+    print(halves(${split(marks.printed)}), flush=True)
+    print(halves(${split(marks.complained)}), file=sys.stderr, flush=True)
+    time.sleep(seconds)
+    if fail: raise ValueError(halves(${split(marks.raised)}))
+    return halves(${split(marks.result)}) + "x" * large
+`;
+
+/** What a task knows of its environment. What it could read of other processes is for the box, and for its probes. */
+const environments = `
+import os
+def main(): return [str(dict(os.environ)), open("/proc/self/environ", errors="replace").read()]
+`;
+
+function split(mark: string): string {
+  return `${JSON.stringify(mark.slice(0, 9))}, ${JSON.stringify(mark.slice(9))}`;
+}
+
+let pool: PoolOfKeys;
+let home: RunningPeer;
+let runner: RunningPeer;
+let client: Pool;
+let temporary: string;
+const startedAt = Date.now();
+beforeAll(async () => {
+  pool = await PoolOfKeys.make({ ada: 'admin', bea: 'member', cyd: 'member' });
+  temporary = join(pool.root, 'tmp');
+  mkdirSync(temporary);
+  const env = { TMPDIR: temporary, A_SECRET: marks.environment };
+  await pool.startTracker('ada');
+  home = await pool.startPeer('ada', ['--slots', '0'], { env });
+  // Members' tasks run there whatever this machine can do for isolation: what is not shut in must not leak, either.
+  runner = await pool.startPeer('bea', ['--slots', '1', '--trust-members'], { env });
+  await pool.startPeer('cyd', ['--slots', '0'], { env });
+  client = await pool.client('ada', home);
+});
+afterAll(() => pool.stop());
+
+interface Hit {
+  readonly place: string;
+  readonly mark: string;
+}
+
+/** Which of the marks stand in these bytes. */
+const marksIn = (bytes: Buffer, wanted: Readonly<Record<string, string | Buffer>>): string[] =>
+  Object.entries(wanted).flatMap(([name, mark]) => (bytes.includes(mark) || (typeof mark === 'string' && bytes.includes(Buffer.from(mark, 'utf16le'))) ? [name] : []));
+
+function hitsUnder(folder: string, wanted: Readonly<Record<string, string | Buffer>>): Hit[] {
+  if (!existsSync(folder)) return [];
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.flatMap((entry) => {
+    const path = join(entry.parentPath, entry.name);
+    const named = marksIn(Buffer.from(path), wanted).map((mark) => ({ place: `the name ${path}`, mark }));
+    if (!entry.isFile()) return named;
+    return [...named, ...marksIn(readFileSync(path), wanted).map((mark) => ({ place: path, mark }))];
+  });
+}
+
+/** In what processes say of themselves to everybody on the machine. */
+function hitsInProcesses(wanted: Readonly<Record<string, string | Buffer>>, files: readonly ('cmdline' | 'environ')[]): Hit[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .flatMap((pid) =>
+      files.flatMap((file) => {
+        try {
+          return marksIn(readFileSync(`/proc/${pid}/${file}`), wanted).map((mark) => ({ place: `${file} of ${readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ')}`, mark }));
+        } catch {
+          // It has ended, or is somebody else's.
+          return [];
+        }
+      }),
+    );
+}
+
+const { environment: _, ...tasks } = marks;
+/** The private half of every key of the pool, as its file has it and bare. */
+function secretsOfKeys(): Record<string, string | Buffer> {
+  const paths = [join(pool.member('ada').folder, 'pool.key'), ...Object.values(pool.members).map(({ folder }) => join(folder, 'member.key'))];
+  return Object.fromEntries(
+    paths.flatMap((path) => {
+      const pem = readFileSync(path, 'utf8');
+      const seed = createPrivateKey(pem).export({ type: 'pkcs8', format: 'der' }).subarray(-32);
+      return [
+        [`${path} as text`, pem.split('\n')[1]!.slice(20)],
+        [`${path} bare`, seed],
+        [`${path} in hex`, seed.toString('hex')],
+      ] as const;
+    }),
+  );
+}
+
+const submit = (fail: boolean, large: number, seconds = 0) =>
+  client.submit<string>({ language: 'python', program, args: [marks.argument + 'y'.repeat(large), seconds], kwargs: { keyword: marks.keyword, fail, large } });
+
+describe('what a task is made of', () => {
+  it('is seen in no command line and no environment while it runs, and the environment of its peer by no task', async () => {
+    const task = submit(false, 0, 2);
+    await until('it runs', async () => (await client.task(task.id)).state === 'running');
+    expect(hitsInProcesses(tasks, ['cmdline', 'environ'])).toEqual([]);
+    // Only processes that were given it have it: the peers, and the tests that started them.
+    const workers = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && isWorker(pid));
+    expect(workers.length).toBeGreaterThan(0);
+    for (const pid of workers) expect(marksIn(readFileSync(`/proc/${pid}/environ`), marks)).toEqual([]);
+    expect(hitsUnder(temporary, marks)).toEqual([]);
+    expect(await task).toBe(marks.result);
+    const seen = await client.submit<string[]>({ language: 'python', program: environments, args: [], fresh: true });
+    expect(marksIn(Buffer.from(JSON.stringify(seen)), { environment: marks.environment })).toEqual([]);
+  });
+
+  it('stays with its home: no other member has anything of it on disk, in its logs or in what it answers', async () => {
+    const large = limits.inlineBytesMax * 3;
+    await expect(submit(true, large)).rejects.toThrow(marks.raised);
+    expect(await submit(false, large)).toContain(marks.result);
+    expect(await submit(false, 0)).toBe(marks.result);
+    // A worker has the programs that it was given in its own scratch folder, as long as it lives.
+    const scratch = join(pool.member('bea').folder, 'peers', runner.name, 'scratch');
+    expect(hitsUnder(pool.member('bea').folder, marks).filter(({ place, mark }) => mark !== 'program' || !place.startsWith(scratch))).toEqual([]);
+    expect(statSync(scratch).mode & 0o077).toBe(0);
+    expect(hitsUnder(pool.member('cyd').folder, marks)).toEqual([]);
+    expect(hitsUnder(temporary, marks)).toEqual([]);
+    // At home it is kept, in the store of that peer and nowhere else.
+    const kept = hitsUnder(pool.member('ada').folder, marks);
+    expect(kept.map(({ mark }) => mark)).toEqual(expect.arrayContaining(['program', 'argument', 'result', 'raised']));
+    expect(kept.filter(({ place }) => !place.startsWith(join(pool.member('ada').folder, 'peers', home.name)))).toEqual([]);
+    expect(marksIn(Buffer.from(pool.logs()), marks)).toEqual([]);
+    for (const name of ['bea', 'cyd']) {
+      for (const args of [['status'], ['history'], ['peers']]) {
+        const ran = await pool.cli(name, [...args, '--json', '--port', String(home.port)]);
+        expect({ args, found: marksIn(Buffer.from(ran.stdout + ran.stderr), marks) }).toEqual({ args, found: [] });
+      }
+    }
+  });
+
+  it('leaves nothing with who ran it, and nothing in the temporary files of this machine', async () => {
+    runner.process.process.kill('SIGTERM');
+    await runner.process.ended;
+    expect(hitsUnder(pool.member('bea').folder, marks)).toEqual([]);
+    const fresh = ['/dev/shm', '/var/tmp', tmpdir()].flatMap((folder) =>
+      existsSync(folder)
+        ? readdirSync(folder, { withFileTypes: true }).filter((entry) => {
+            const path = join(folder, entry.name);
+            return path !== pool.root && /potluck|node|python|^tmp/i.test(entry.name) && existsSync(path) && statSync(path).mtimeMs >= startedAt;
+          }).map((entry) => ({ path: join(folder, entry.name), isFile: entry.isFile() }))
+        : [],
+    );
+    const hits = fresh.flatMap(({ path, isFile }) => (isFile ? marksIn(readFileSync(path), marks).map((mark) => ({ place: path, mark })) : []));
+    expect(hits).toEqual([]);
+  });
+});
+
+describe('private keys', () => {
+  it('are in their own files only: in no other file, log, command line, environment or answer', async () => {
+    const secrets = secretsOfKeys();
+    const hits = hitsUnder(pool.root, secrets).filter(({ place, mark }) => !mark.startsWith(place));
+    expect(hits).toEqual([]);
+    expect(hitsInProcesses(secrets, ['cmdline', 'environ'])).toEqual([]);
+    expect(marksIn(Buffer.from(pool.logs()), secrets)).toEqual([]);
+    for (const args of [['status'], ['peers'], ['members'], ['audit']]) {
+      const ran = await pool.cli('ada', [...args, '--json', '--port', String(home.port)]);
+      expect(marksIn(Buffer.from(ran.stdout + ran.stderr), secrets)).toEqual([]);
+    }
+  });
+});
+
+/** Whether it is a process of a peer of this pool that runs tasks: it is below a peer, and not the peer itself. */
+function isWorker(pid: string): boolean {
+  try {
+    for (let at = Number(pid), first = true; at > 1; first = false) {
+      if (!first && at === runner.process.pid) return true;
+      at = Number(/\) . (\d+)/.exec(readFileSync(`/proc/${at}/stat`, 'latin1'))?.[1] ?? 0);
+    }
+  } catch {
+    // It has ended meanwhile.
+  }
+  return false;
+}
