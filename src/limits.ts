@@ -104,6 +104,8 @@ export const limits = {
   foreignMemoryShare: 3 / 4,
   /** An interpreter with a few libraries; below it most tasks would not start. */
   foreignMemoryMbMin: 256,
+  /** What the probes showed of the box is believed this long; a kernel or a setting may change under it. */
+  boxProofMs: 24 * 3_600_000,
   /**
    * What a task in a box may write: all of it is memory, counted against the task's limit, and none of it reaches the
    * machine's disk. Its home folder; /tmp; /dev/shm, in which processes of one task share arrays.

@@ -13,25 +13,29 @@ import { foreignLevel, type Standing } from '../identity/acceptance.ts';
 import type { LiveRoster } from '../identity/live-roster.ts';
 import type { AcceptanceOptions } from '../runner/acceptance-state.ts';
 import type { LevelProbe } from '../sandbox/levels.ts';
+import type { ProvenLevel } from './box-proof.ts';
 
 /**
  * @param folder the pool's folder
  * @param key the peer's own
  * @param confirmedAgoMs how long ago the tracker said last that the roster is the newest
+ * @param proven the level that probes have shown until now
  * @throws PotluckError `not_allowed` for members' tasks without walls beside the pool's key
  */
-export function acceptanceFor({ accept, trustMembers }: PeerOptions, folder: string, key: string, { level }: LevelProbe, confirmedAgoMs: number): AcceptanceOptions {
-  if (trustMembers && level < foreignLevel && existsSync(join(folder, 'pool.key'))) {
+export function acceptanceFor({ accept, trustMembers }: PeerOptions, folder: string, key: string, { level }: LevelProbe, proven: number, confirmedAgoMs: number): AcceptanceOptions {
+  const besidePoolKey = existsSync(join(folder, 'pool.key'));
+  if (trustMembers && level < foreignLevel && besidePoolKey) {
     throw new PotluckError('not_allowed', '--trust-members is refused on this machine', {
       why: `${join(folder, 'pool.key')} lies here, and at isolation ${level} any member's task could read it and take the pool`,
       fix: 'leave it out, or run the tracker on another machine',
     });
   }
-  return { key, accept, trustMembers, level, confirmedAgoMs };
+  // Should the walls turn out to have a hole, the pool's key is worth more than the owner's word.
+  return { key, accept, trustMembers: trustMembers && !besidePoolKey, level: proven, confirmedAgoMs };
 }
 
 /** Why other members' tasks are not taken, and the one command that mends it; undefined when they are. */
-export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing, fix }: LevelProbe): { problem: string; fix: string } | undefined {
+export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing, fix }: ProvenLevel): { problem: string; fix: string } | undefined {
   switch (withheld) {
     case undefined:
       return undefined;
@@ -45,6 +49,9 @@ export function whyOnlyOwn({ accepts, withheld }: Standing, { level, missing, fi
   }
 }
 
+/** Whether there is anybody in the pool whose tasks would be foreign. */
+export const hasOthers = ({ body }: LiveRoster, ownKey: string): boolean => body?.members.some(({ key, state }) => state === 'active' && key !== ownKey) === true;
+
 const lookMs = 60_000;
 
 /**
@@ -52,12 +59,12 @@ const lookMs = 60_000;
  * has other members.
  */
 export class OnlyOwnNotice {
-  readonly #o: { standing: () => Standing; level: LevelProbe; roster: LiveRoster; ownKey: string; say: (line: string) => void };
+  readonly #o: { standing: () => Standing; proven: () => ProvenLevel; roster: LiveRoster; ownKey: string; say: (line: string) => void };
   #said: Standing['withheld'];
   #timer: NodeJS.Timeout | undefined;
   #forget: (() => void) | undefined;
 
-  constructor(options: { standing: () => Standing; level: LevelProbe; roster: LiveRoster; ownKey: string; say: (line: string) => void }) {
+  constructor(options: { standing: () => Standing; proven: () => ProvenLevel; roster: LiveRoster; ownKey: string; say: (line: string) => void }) {
     this.#o = options;
   }
 
@@ -73,11 +80,11 @@ export class OnlyOwnNotice {
   }
 
   #look(): void {
-    const { standing, level, roster, ownKey, say } = this.#o;
-    const why = roster.body?.members.some(({ key, state }) => state === 'active' && key !== ownKey) === true ? standing() : undefined;
+    const { standing, proven, roster, ownKey, say } = this.#o;
+    const why = hasOthers(roster, ownKey) ? standing() : undefined;
     if (why?.withheld === this.#said) return;
     this.#said = why?.withheld;
-    const told = why === undefined ? undefined : whyOnlyOwn(why, level);
+    const told = why === undefined ? undefined : whyOnlyOwn(why, proven());
     if (told !== undefined) say(`${told.problem}; to change that: ${told.fix}`);
   }
 }

@@ -27,7 +27,8 @@ import { aheadMax } from '../sandbox/worker.ts';
 import { Workers } from '../sandbox/workers.ts';
 import { version } from '../version.ts';
 import { type Connection, connectInMemory, type Language, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
-import { acceptanceFor, OnlyOwnNotice } from './acceptance.ts';
+import { acceptanceFor, hasOthers, OnlyOwnNotice } from './acceptance.ts';
+import { BoxProof } from './box-proof.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
 import { hostAndPort, hostLabel, reachableHosts, thisMachine } from './machine.ts';
@@ -65,7 +66,17 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   const interpreters = await findInterpreters(options, say);
   const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), path] });
   for (const note of level.notes) say(`in the box of tasks: ${note}`);
-  const acceptance = acceptanceFor(options, path, identity.keyId, level, roster.confirmedMsAgo());
+  const onLevel: { tell: (level: number) => void } = { tell: () => {} };
+  const proof = new BoxProof({
+    found: level,
+    wanted: () => options.accept === 'members' && hasOthers(roster, identity.keyId),
+    homeFolder: path,
+    guestsFolder,
+    interpreters,
+    port: listener.port,
+    onLevel: (proven) => onLevel.tell(proven),
+  });
+  const acceptance = acceptanceFor(options, path, identity.keyId, level, proof.proven.level, roster.confirmedMsAgo());
   const incarnation = randomBytes(8).toString('hex');
   const machine = thisMachine();
   const slots = options.slots ?? usableCores();
@@ -80,7 +91,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     slots,
     languages: Object.fromEntries(interpreters.map(({ language, version: of }) => [language, of])),
     memoryMb: memory.most,
-    isolation: level.level,
+    isolation: proof.proven.level,
     version,
   };
   const folder = join(path, 'peers', name);
@@ -124,8 +135,8 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     members: roster,
     trackerKey: () => roster.trackerKey,
     onConfirmed: () => roster.confirm(),
-    hello: () => ({ version, incarnation, as: 'peer', name, self: { ...self, addresses: addresses(), ...runner.state.acceptance.standingOnceLinked() } }),
-    load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining, ...runner.standing() }),
+    hello: () => ({ version, incarnation, as: 'peer', name, self: { ...self, addresses: addresses(), isolation: proof.proven.level, ...runner.state.acceptance.standingOnceLinked() } }),
+    load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining, isolation: proof.proven.level, ...runner.standing() }),
     onUp: () => {
       say(`joined the pool of the tracker at ${tracker.address.host}:${tracker.address.port}`);
       runner.trackerUp();
@@ -151,7 +162,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     folder,
     indexWorker: indexWorkerUrl,
     connect: (info) => connectTo(info, self, identity, roster, (connection, hello) => runner.accept(connection, hello.name)),
-    about: () => statusOf({ name, pool, home, runner, tracker, level, interpreters, startedAt }),
+    about: () => statusOf({ name, pool, home, runner, tracker, level: proof.proven, interpreters, startedAt }),
     toTracker: (message) => tracker.send(message),
     log: say,
     broken,
@@ -159,7 +170,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
 
   // A tracker has some time to be reached before its absence is told as the reason.
   const standing = () => (performance.now() - startedAt > trackerMs ? runner.standing() : runner.state.acceptance.standingOnceLinked());
-  const onlyOwn = new OnlyOwnNotice({ standing, level, roster, ownKey: identity.keyId, say });
+  const onlyOwn = new OnlyOwnNotice({ standing, proven: () => proof.proven, roster, ownKey: identity.keyId, say });
   const own: PeerInfo = { ...self, ...runner.standing(), key: identity.keyId, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
   const undo: (() => unknown)[] = [() => listener.close(), () => page?.close()];
   try {
@@ -182,16 +193,22 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     });
   for (const connection of early.splice(0)) incoming.take(connection);
   tracker.start();
-  page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, level, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
+  page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, level: proof.proven, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
   announce(options, name, listener, page, slots, say);
-  onlyOwn.start();
+  onLevel.tell = (proven) => {
+    runner.levelProved(proven);
+    tracker.tellLoad();
+  };
+  const forgetRoster = roster.onChange(() => void proof.look());
+  void proof.look().then(() => onlyOwn.start());
 
   const failed = await Promise.race([untilTold(), nameTaken.failed]);
   if (failed === undefined) say(`${name}: stopping; running tasks have ${options.drainSeconds} s to end (again to stop at once)`);
   home.drain();
   const drained = runner.drain(failed === undefined ? options.drainSeconds * 1000 : 0);
   tracker.tellLoad();
-  await drained;
+  forgetRoster();
+  await Promise.all([drained, proof.stop()]);
   onlyOwn.stop();
   await page?.close();
   await listener.close();

@@ -2,9 +2,9 @@
 import type { Home } from '../home/home.ts';
 import type { Runner } from '../runner/runner.ts';
 import type { Interpreter } from '../sandbox/interpreters.ts';
-import type { LevelProbe } from '../sandbox/levels.ts';
 import { version } from '../version.ts';
 import { wireCounters } from '../wire/index.ts';
+import type { ProvenLevel } from './box-proof.ts';
 import type { TrackerLink } from './tracker-link.ts';
 
 export interface StatusSource {
@@ -13,7 +13,7 @@ export interface StatusSource {
   home: Home;
   runner: Runner;
   tracker: TrackerLink;
-  level: LevelProbe;
+  level: ProvenLevel;
   interpreters: readonly Interpreter[];
   startedAt: number;
 }

@@ -179,7 +179,7 @@ export class TrackerLink {
     if (isSilent(connection)) return connection.close();
     this.#o.onConfirmed();
     const load = this.#o.load();
-    const text = `${load.running}/${load.slots}/${load.queued}/${load.draining}/${load.accepts}/${load.withheld}/${Math.round(load.cpu_load * 50)}`;
+    const text = `${load.running}/${load.slots}/${load.queued}/${load.draining}/${load.accepts}/${load.withheld}/${load.isolation}/${Math.round(load.cpu_load * 50)}`;
     const now = performance.now();
     if (text === this.#told && now - this.#toldAt < limits.heartbeatMs) return;
     this.#told = text;

@@ -33,14 +33,16 @@ export interface BatteryOptions {
   peer?: { host: string; port: number };
   /** Also those that fill and exhaust. */
   heavy: boolean;
+  /** Ends it soon, with everything put away. */
+  signal?: AbortSignal;
 }
 
-/** What the heavy probes are given, so that little has to be filled. */
-const BOX_MEMORY_MB = 128;
+/** What the heavy probes are given, so that little has to be filled: what the interpreter needs, and some. */
+const BOX_MEMORY_MB = { python: 48, javascript: 96 } as const;
 /** Node alone is a dozen threads. */
 const BOX_PROCESSES = 64;
 
-/** @throws Error when no worker can be started at that level, or no decoys can be made */
+/** @throws Error when no worker can be started at that level, no decoys can be made, or the signal was given */
 export async function runProbes(options: BatteryOptions): Promise<Finding[]> {
   const { homeFolder, guestsFolder, interpreters, level } = options;
   const decoyGround = new DecoyGround(homeFolder);
@@ -62,8 +64,11 @@ export async function runProbes(options: BatteryOptions): Promise<Finding[]> {
     });
     await inside.start();
     const started = inside;
-    const judged = await Promise.all(interpreters.map((interpreter) => inLanguage(interpreter, sources[interpreter.language], groundFor(options, decoys, interpreter), started, options.heavy)));
-    return catalogue.filter(({ heavy }) => options.heavy || !heavy).map((probe) => findingOf(probe, judged.map((of) => of.get(probe.name)!)));
+    options.signal?.addEventListener('abort', () => void started.stop());
+    // What bounds a task is the same in every language: to fill it once will do.
+    const judged = await Promise.all(interpreters.map((interpreter, at) => inLanguage({ ...options, heavy: options.heavy && at === 0 }, interpreter, sources[interpreter.language], groundFor(options, decoys, interpreter), started)));
+    options.signal?.throwIfAborted();
+    return catalogue.filter(({ heavy }) => options.heavy || !heavy).map((probe) => findingOf(probe, judged.flatMap((of) => of.get(probe.name) ?? [])));
   } finally {
     if (inherited === undefined) delete process.env[DECOY_VARIABLE];
     else process.env[DECOY_VARIABLE] = inherited;
@@ -81,23 +86,23 @@ interface Trial {
   outside: Act;
 }
 
-async function inLanguage(interpreter: Interpreter, source: string, ground: Ground, inside: Inside, withHeavy: boolean): Promise<Map<string, Judged>> {
+async function inLanguage({ heavy, signal }: BatteryOptions, interpreter: Interpreter, source: string, ground: Ground, inside: Inside): Promise<Map<string, Judged>> {
   const { language } = interpreter;
   const judged = new Map<string, Judged>();
   const trials: Trial[] = [];
   for (const probe of catalogue) {
-    if (probe.heavy && !withHeavy) continue;
+    if (probe.heavy && !heavy) continue;
     const made = probe.make(ground);
     if (typeof made === 'string') judged.set(probe.name, { language, verdict: 'not applicable', why: made });
     else trials.push({ probe, ...made });
   }
-  const [controls, answers] = await Promise.all([controlsOf(interpreter, source, trials, ground.decoys), answersInside(inside, language, trials, ground)]);
+  const [controls, answers] = await Promise.all([controlsOf(interpreter, source, trials, ground.decoys, signal), answersInside(inside, language, trials, ground, signal)]);
   for (const { probe } of trials) judged.set(probe.name, { language, ...judge(controls.get(probe.name), answers.get(probe.name)) });
   return judged;
 }
 
-async function controlsOf(interpreter: Interpreter, source: string, trials: readonly Trial[], decoys: Decoys): Promise<Map<string, Answer>> {
-  const answers = await runOutside(interpreter, source, trials.map(({ outside }) => outside), decoys);
+async function controlsOf(interpreter: Interpreter, source: string, trials: readonly Trial[], decoys: Decoys, signal: AbortSignal | undefined): Promise<Map<string, Answer>> {
+  const answers = await runOutside(interpreter, source, trials.map(({ outside }) => outside), decoys, signal);
   const byName = new Map(trials.flatMap(({ probe }, at) => (answers[at] === undefined ? [] : [[probe.name, answers[at]] as const])));
   for (const { outside, probe } of trials) {
     const said = byName.get(probe.name);
@@ -120,16 +125,18 @@ async function livedOn(token: string, said: Answer): Promise<Answer> {
 const LOOKS = 50;
 const LOOK_EVERY_MS = 10;
 
-async function answersInside(inside: Inside, language: Language, trials: readonly Trial[], ground: Ground): Promise<Map<string, Answer>> {
+async function answersInside(inside: Inside, language: Language, trials: readonly Trial[], ground: Ground, signal: AbortSignal | undefined): Promise<Map<string, Answer>> {
   const answers = new Map<string, Answer>();
   let worker = inside.open(language);
   for (const { probe, inside: act } of trials.filter(({ probe }) => !probe.heavy)) {
+    signal?.throwIfAborted();
     if (!inside.isOpen(worker)) worker = inside.open(language);
     const answer = await tried(() => inside.run(worker, language, act));
     answers.set(probe.name, act.act === OUTLIVE && answer.reached ? await afterKill(inside, worker, String(act.target['token'])) : answer);
   }
   await inside.close(worker);
   for (const { probe, inside: act } of trials.filter(({ probe }) => probe.heavy)) {
+    signal?.throwIfAborted();
     const bounded = inside.open(language, { memoryMb: ground.memoryMb, processesMax: ground.processesMax });
     answers.set(probe.name, await tried(() => inside.run(bounded, language, act)));
     await inside.close(bounded);
@@ -158,14 +165,15 @@ function endSurvivors(token: string): number {
   return pids.filter((pid) => (readIfThere(`/proc/${pid}/cmdline`)?.includes(token) ?? false) && signal(pid, 'SIGKILL')).length;
 }
 
-function groundFor({ homeFolder, guestsFolder, peer }: BatteryOptions, decoys: Decoys, interpreter: Interpreter): Ground {
+/** @returns what probes are made for, in one language */
+export function groundFor({ homeFolder, guestsFolder, peer }: Pick<BatteryOptions, 'homeFolder' | 'guestsFolder' | 'peer'>, decoys: Decoys, interpreter: Interpreter): Ground {
   return {
     decoys,
     language: interpreter.language,
     homeFolder,
     code: codeOf(interpreter, guestsFolder),
     peer,
-    memoryMb: BOX_MEMORY_MB,
+    memoryMb: BOX_MEMORY_MB[interpreter.language],
     processesMax: BOX_PROCESSES,
   };
 }

@@ -5,7 +5,7 @@
  * Whatever an act reads, writes or signals is a decoy; what is the owner's own is at most looked up, or
  * opened and closed without a byte read or written.
  */
-import { existsSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { callProbes } from './calls.ts';
@@ -46,17 +46,22 @@ const files: readonly Probe[] = [
   probe('files', 2, 'guest', 'write the code by which a peer starts tasks', writing(({ code }) => code.guests)),
   probe('files', 2, 'settings', 'write a settings file of the pool', writing(({ decoys }) => [decoys.files.settings])),
   probe('files', 2, 'system-programs', 'write a program of the system', writing(() => ['/usr/bin/env', '/bin/true', '/usr/bin/true'])),
+  probe('files', 2, 'unbounded-folders', 'write outside of the few folders that are bounded', ({ decoys: { folder, token } }) => ({
+    inside: { act: 'make_file', target: { folders: ['/', '/dev', '/etc', '/usr', '/proc', '/potluck', '/var', '/run'], name: token } },
+    outside: { act: 'make_file', target: { folders: [folder], name: token } },
+  })),
   probe('files', 2, 'core-pattern', 'write /proc/sys/kernel/core_pattern, by which the kernel starts programs', writing(() => ['/proc/sys/kernel/core_pattern'])),
   probe('files', 2, 'kernel-settings', 'write other settings of the kernel', writing(() => ['/proc/sys/kernel/modprobe', '/proc/sys/vm/overcommit_memory', '/proc/sysrq-trigger', '/sys/kernel/uevent_helper'])),
   probe('files', 2, 'device-mode', 'change the mode of /dev/full, which is the machine\'s own', () => same('chmod_as_it_is', { path: '/dev/full' })),
+  probe('files', 2, 'terminal', 'open the terminal that the peer was started from', () => same('open_file', { paths: ['/dev/tty'], write: true })),
   probe('files', 2, 'disks', 'open a disk or the memory of the machine', () => onPaths(['/dev/vda', '/dev/sda', '/dev/nvme0n1', '/dev/mem', '/dev/kmsg', '/proc/kcore'], 'open_file', { write: false })),
 ];
 
 const processes: readonly Probe[] = [
   probe('processes', 0, 'own-environment', 'find a secret of the peer in its own environment', ({ decoys: { token } }) => same('own_environment', { token })),
-  probe('processes', 2, 'first-environment', 'find one in /proc/1/environ', ({ decoys: { token, pid } }) =>
+  probe('processes', 2, 'first-environment', 'find a secret of the peer in /proc/1/environ', ({ decoys: { token, pid } }) =>
     pid === undefined ? 'no decoy process runs here' : { inside: { act: 'scan_proc', target: { name: 'environ', token, pids: [1] } }, outside: { act: 'scan_proc', target: { name: 'environ', token, pids: [pid] } } }),
-  probe('processes', 2, 'all-environments', 'find one in the environment of any process', withDecoy((token) => ['scan_proc', { name: 'environ', token }])),
+  probe('processes', 2, 'all-environments', 'find a secret in the environment of another process', withDecoy((token) => ['scan_proc', { name: 'environ', token }])),
   probe('processes', 2, 'command-lines', 'see the processes of the machine', withDecoy((token) => ['scan_proc', { name: 'cmdline', token }])),
   probe('processes', 2, 'kill', 'signal a process of the machine', withDecoy((_, pid) => ['may_kill', { pid }])),
   probe('processes', 1, 'outlive', 'live on when it is killed, with another parent and another session', ({ decoys: { arch, token }, language }) => {
@@ -73,7 +78,7 @@ function withDecoy(act: (token: string, pid: number) => [string, Act['target']])
 
 const network: readonly Probe[] = [
   probe('network', 2, 'loopback', 'reach a listener on loopback', ({ decoys: { loopback, token } }) => sameIf(loopback !== undefined, 'there is no loopback', 'tcp', () => ({ ...loopback, token }))),
-  probe('network', 2, 'loopback-ipv6', 'reach one on the IPv6 loopback', ({ decoys: { loopback6, token } }) => sameIf(loopback6 !== undefined, 'this machine has no IPv6', 'tcp', () => ({ ...loopback6, token }))),
+  probe('network', 2, 'loopback-ipv6', 'reach a listener on the IPv6 loopback', ({ decoys: { loopback6, token } }) => sameIf(loopback6 !== undefined, 'this machine has no IPv6', 'tcp', () => ({ ...loopback6, token }))),
   probe('network', 2, 'lan', 'reach an address of the LAN', ({ decoys: { lan, token } }) => sameIf(lan !== undefined, 'this machine has no address but loopback', 'tcp', () => ({ ...lan, token }))),
   probe('network', 2, 'metadata', 'reach the metadata service of a cloud', ({ decoys: { metadata, token } }) =>
     sameIf(metadata !== undefined, '169.254.169.254 is no address of this machine, and nothing is sent to others', 'tcp', () => ({ ...metadata, token }))),
@@ -81,7 +86,7 @@ const network: readonly Probe[] = [
   probe('network', 2, 'peer-port', "reach the peer's own port", ({ peer }) => sameIf(peer !== undefined, 'no peer runs in this process', 'tcp', () => ({ ...peer, token: '' }))),
   probe('network', 2, 'page', 'read a page on loopback', ({ decoys: { page, token } }) => sameIf(page !== undefined, 'there is no loopback', 'page', () => ({ url: page, token }))),
   probe('network', 2, 'unix-sockets', 'reach a daemon by its socket in the file system', ({ decoys: { unixSockets, token } }) => sameIf(unixSockets.length > 0, 'no socket could be made', 'unix', () => ({ paths: unixSockets, token }))),
-  probe('network', 2, 'abstract-socket', 'reach one by its abstract name', ({ decoys: { abstractSocket, token } }) => sameIf(abstractSocket !== undefined, 'this system has none', 'unix', () => ({ paths: [abstractSocket], token }))),
+  probe('network', 2, 'abstract-socket', 'reach a daemon by its abstract name', ({ decoys: { abstractSocket, token } }) => sameIf(abstractSocket !== undefined, 'this system has none', 'unix', () => ({ paths: [abstractSocket], token }))),
   probe('network', 2, 'd-bus', 'find the sockets of D-Bus', () => onPaths(['/run/dbus/system_bus_socket', `/run/user/${process.getuid?.() ?? 0}/bus`], 'find_path')),
   probe('network', 2, 'docker', 'find the socket of Docker or its kin', () => onPaths(['/run/docker.sock', '/var/run/docker.sock', '/run/podman/podman.sock', '/run/containerd/containerd.sock'], 'find_path')),
 ];
@@ -89,9 +94,21 @@ const network: readonly Probe[] = [
 /** An empty set of capabilities, as /proc writes it. */
 const NONE = ['0'.repeat(16)];
 
+/** By the number that the kernel gives each. */
+const shared = (kind: string, what: string): Probe =>
+  probe('privileges', 2, `shared-${what}`, `be in the machine's own namespace of ${what}`, () =>
+    sameIf(existsSync(`/proc/self/ns/${kind}`), 'this kernel has none', 'in_namespace', () => ({ kind, of: readlinkSync(`/proc/self/ns/${kind}`) })));
+
 const privileges: readonly Probe[] = [
   probe('privileges', 2, 'root', 'be root, or become it', () => same('be_root', {})),
   probe('privileges', 2, 'mapped-root', 'have a root in its user namespace', () => same('map_root', {})),
+  shared('user', 'users'),
+  shared('pid', 'processes'),
+  shared('net', 'networks'),
+  shared('mnt', 'mounts'),
+  shared('ipc', 'messages'),
+  shared('uts', 'names'),
+  shared('cgroup', 'groups'),
   probe('privileges', 2, 'capabilities', 'hold a capability', () => same('own_status', { field: 'CapEff', good: NONE })),
   probe('privileges', 2, 'bounding-set', 'get a capability from a program', () => same('own_status', { field: 'CapBnd', good: NONE })),
   probe('privileges', 2, 'set-user-id', 'gain rights by a set-user-id program', () => same('own_status', { field: 'NoNewPrivs', good: ['1'] })),
@@ -104,15 +121,18 @@ const HOLD_S = 0.4;
 const bounds: readonly Probe[] = [
   heavy('fork-bomb', 1, 'start more processes than it may', ({ processesMax, decoys: { arch } }) =>
     arch === undefined ? 'no program for this machine' : same('processes', { count: processesMax + 16, hold_s: HOLD_S, code: base64(waitingProgram(arch, false)) })),
-  heavy('memory', 1, 'take more memory than it may', ({ memoryMb }) => same('memory', { megabytes: memoryMb + 32, hold_s: HOLD_S })),
+  heavy('memory', 1, 'take more memory than it may', ({ memoryMb }) => same('memory', { megabytes: memoryMb + 16, hold_s: HOLD_S })),
   heavy('disk', 2, 'write more files than its folder may hold', ({ memoryMb, decoys: { folder } }) => fillOf('.', folder, memoryMb)),
-  heavy('tmp', 2, 'fill /tmp', ({ memoryMb, decoys: { folder } }) => fillOf('/tmp', folder, memoryMb)),
-  heavy('shared-memory', 2, 'fill /dev/shm', ({ memoryMb, decoys: { folder } }) => fillOf('/dev/shm', folder, memoryMb)),
+  heavy('tmp', 2, 'fill /tmp', ({ memoryMb, decoys: { folder } }) => fillOf('/tmp', inMemory(folder), memoryMb)),
+  heavy('shared-memory', 2, 'fill /dev/shm', ({ memoryMb, decoys: { folder } }) => fillOf('/dev/shm', inMemory(folder), memoryMb)),
 ];
 
 function heavy(name: string, level: Level, tries: string, make: (ground: Ground) => Tries): Probe {
   return probe('bounds', level, name, tries, make, true);
 }
+
+/** The control spares the disk, where there is another place. */
+const inMemory = (otherwise: string): string => (existsSync('/dev/shm') ? '/dev/shm' : otherwise);
 
 const fillOf = (inside: string, outside: string, limitMb: number): Tries => ({
   inside: { act: 'fill', target: { folders: [inside], megabytes: limitMb + 8 } },

@@ -53,6 +53,10 @@ export interface Decoys {
 
 const METADATA_ADDRESS = '169.254.169.254';
 const RUN_FOLDER = /^run-(\d+)-[0-9a-f]+$/;
+/** What a run has in folders that it shares with others. */
+const RUN_FILE = /^potluck-run-(\d+)-[0-9a-f]+(?:\.sock)?$/;
+const OPEN_FOLDERS = [...new Set([tmpdir(), '/dev/shm', '/var/tmp'])];
+const SOCKET_FOLDERS = [...new Set(['/run', process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.getuid?.() ?? 0}`, tmpdir()])];
 /** A program that waits ends by itself after this, should nobody end it. */
 export const WAITS_S = 30;
 
@@ -74,14 +78,15 @@ export class DecoyGround {
     const root = join(this.#homeFolder, 'probes');
     this.#made = !existsSync(this.#homeFolder);
     mkdirSync(root, { recursive: true, mode: 0o700 });
-    removeStale(root);
+    removeStale(root, RUN_FOLDER);
+    for (const folder of sharedFolders()) doesIt(() => removeStale(folder, RUN_FILE));
     const token = `decoy${randomBytes(12).toString('hex')}`;
     const name = `run-${process.pid}-${randomBytes(4).toString('hex')}`;
     this.#folder = join(root, name);
     const files = this.#files(token);
     const openFolder = join(this.#folder, 'open');
     this.#write(join(openFolder, 'secret'), token);
-    const tmpFiles = [tmpdir(), '/dev/shm', '/var/tmp'].flatMap((folder) => this.#outside(folder, `potluck-${name}`, token));
+    const tmpFiles = OPEN_FOLDERS.flatMap((folder) => this.#outside(folder, `potluck-${name}`, token));
     const lanAddress = addresses().find((address) => !address.startsWith('169.254.'));
     const [loopback, loopback6, lan, metadata, page, datagrams, abstract] = await Promise.all([
       this.#tcp('127.0.0.1', token),
@@ -169,9 +174,8 @@ export class DecoyGround {
 
   /** Where daemons have theirs, as far as this user may make one there. */
   async #unixSockets(token: string, name: string): Promise<string[]> {
-    const folders = ['/run', process.env['XDG_RUNTIME_DIR'] ?? `/run/user/${process.getuid?.() ?? 0}`, tmpdir(), this.#folder];
     const made: string[] = [];
-    for (const folder of new Set(folders)) {
+    for (const folder of [...SOCKET_FOLDERS, this.#folder]) {
       const path = join(folder, name);
       // The kernel's own bound on such a path; what is longer would be cut, and made elsewhere.
       if (path.length > 100 || !(await this.#listen(greeter(token), { path }))) continue;
@@ -240,10 +244,13 @@ const addresses = (): string[] =>
     .filter(({ family, internal }) => family === 'IPv4' && !internal)
     .map(({ address }) => address);
 
-function removeStale(root: string): void {
-  for (const name of readdirSync(root)) {
-    const pid = RUN_FOLDER.exec(name)?.[1];
-    if (pid !== undefined && Number(pid) !== process.pid && !isAlive(Number(pid))) rmSync(join(root, name), { recursive: true, force: true });
+const sharedFolders = (): string[] => [...new Set([...OPEN_FOLDERS, ...SOCKET_FOLDERS])].filter((folder) => existsSync(folder));
+
+/** Of runs whose process is gone; what is another user's stays. */
+function removeStale(folder: string, ofRun: RegExp): void {
+  for (const name of readdirSync(folder)) {
+    const pid = ofRun.exec(name)?.[1];
+    if (pid !== undefined && Number(pid) !== process.pid && !isAlive(Number(pid))) doesIt(() => rmSync(join(folder, name), { recursive: true, force: true }));
   }
 }
 

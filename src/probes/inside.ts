@@ -30,6 +30,7 @@ export class Inside {
   readonly #listeners = new Set<(event: WorkerEvent) => void>();
   readonly #jobs = new Map<string, number>();
   #started = 0;
+  #stopping: Promise<void> | undefined;
 
   constructor(options: InsideOptions) {
     this.#options = options;
@@ -49,8 +50,9 @@ export class Inside {
     await this.#workers.start();
   }
 
+  /** Ends them all, also what is in the middle of an act. */
   async stop(): Promise<void> {
-    await this.#workers.stop();
+    await (this.#stopping ??= this.#workers.stop());
   }
 
   /** A worker; it may not have come up yet. */
@@ -81,6 +83,7 @@ export class Inside {
           if (event.error.code === 'out_of_memory') return { reached: false, why: event.error.message };
           throw new Error(`${event.error.type}: ${event.error.message}`);
         }
+        if (event.type === 'gone') throw new Error('its worker was killed');
         if (event.type !== 'exited') return undefined;
         this.#jobs.delete(worker);
         if (!event.ready) throw new Error(event.why);

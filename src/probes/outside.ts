@@ -47,7 +47,7 @@ for (const [act, target] of asked.acts) {
 };
 
 /** All acts, one after another; of those that were not come to, there is no answer. */
-export async function runOutside(interpreter: Interpreter, source: string, acts: readonly Act[], decoys: Decoys): Promise<Answer[]> {
+export async function runOutside(interpreter: Interpreter, source: string, acts: readonly Act[], decoys: Decoys, signal: AbortSignal | undefined): Promise<Answer[]> {
   if (acts.length === 0) return [];
   const folder = join(decoys.folder, `outside-${interpreter.language}`);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -57,6 +57,7 @@ export async function runOutside(interpreter: Interpreter, source: string, acts:
     env: { ...process.env, ...interpreter.env, [DECOY_VARIABLE]: decoys.token },
     stdio: ['pipe', 'pipe', 'ignore', opened],
     timeout: ALL_MS,
+    ...(signal === undefined ? {} : { signal }),
     killSignal: 'SIGKILL',
   });
   closeSync(opened);

@@ -111,6 +111,11 @@ export class Runner {
     this.#driver.dispatch({ type: 'tracker_unlinked' });
   }
 
+  /** The probes have shown what the machine holds; what runs goes on. */
+  levelProved(level: number): void {
+    this.#driver.dispatch({ type: 'level_proved', level });
+  }
+
   /** What it takes now. */
   standing(): Standing {
     return this.state.acceptance.standing(this.#o.clock.now().ms);

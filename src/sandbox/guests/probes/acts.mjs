@@ -194,6 +194,12 @@ const acts = {
     return lines.some(([first, , count]) => first === 0 && Number(count) > 0) ? yes(lines) : no(lines);
   },
 
+  /** @param {{ kind: string, of: string }} target */
+  in_namespace: ({ kind, of }) => {
+    const own = fs.readlinkSync(`/proc/self/ns/${kind}`);
+    return own === of ? yes(own) : no(own);
+  },
+
   /** A folder or a file of the host behind a descriptor that was handed down. @param {{ token: string }} target */
   descriptors: ({ token }) => {
     const kinds = [];

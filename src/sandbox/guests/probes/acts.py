@@ -142,6 +142,11 @@ def map_root():
     return yes(text.split()) if any(first == 0 and count > 0 for first, _, count in ranges) else no(text.split())
 
 
+def in_namespace(kind, of):
+    own = os.readlink("/proc/self/ns/" + kind)
+    return yes(own) if own == of else no(own)
+
+
 def descriptors(token):
     """A folder or a file of the host behind a descriptor that was handed down."""
     kinds = []
@@ -318,6 +323,7 @@ ACTS = {
     "own_status": own_status,
     "be_root": be_root,
     "map_root": map_root,
+    "in_namespace": in_namespace,
     "descriptors": descriptors,
     "tcp": tcp,
     "udp": udp,
