@@ -1,5 +1,6 @@
 /** What `potluck invite` does, with `--list` and `--revoke`. */
 import { exit } from '../errors.ts';
+import { isLoopback } from '../lib/loopback.ts';
 import { limits } from '../limits.ts';
 import type { Address } from '../wire/messages.ts';
 import { trackerPlace, type TrackerPlaceFlags } from './commands/tracker-flags.ts';
@@ -54,10 +55,10 @@ async function inviteSomebody(context: Context<InviteFlags>): Promise<number> {
   const role = flags.role === undefined ? 'member' : oneOf('--role', flags.role, ['member', 'runner', 'admin'] as const);
   const addresses = (flags.address ?? []).map(addressOf);
   if (addresses.length > limits.invitationAddressesMax) throw usage(`${addresses.length} times --address is too often`, `an invitation names at most ${limits.invitationAddressesMax}`, 'leave out those that are reached least');
-  const { invite, isLoopback } = await import('../main/admin.ts');
+  const { invite } = await import('../main/admin.ts');
   const invitation = await invite(config().homeFolder, trackerPlace(context), { role, joins, ttlMs, name: nameOf(flags.name), addresses });
   const command = `potluck join ${invitation.token}`;
-  const local = invitation.addresses.every(isLoopback);
+  const local = invitation.addresses.every(({ host }) => isLoopback(host));
   if (flags.json === true) {
     terminal.out(`${JSON.stringify({ ...invitation, command })}\n`);
     return exit.done;

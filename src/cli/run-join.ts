@@ -36,7 +36,7 @@ export function joinedLines({ pool, poolName, name, role, tracker, already }: Jo
   const as = `${cleanLine(name)} (${role})`;
   const first = already ? `this machine is in ${cleanLine(poolName)} already, as ${as}; nothing was changed` : `joined ${cleanLine(poolName)} as ${as}`;
   const next = role === 'runner' ? ['next: potluck peer          runs tasks of the others'] : ['next: potluck peer          takes tasks, and runs those of the others', '      potluck members       shows who belongs to the pool'];
-  return [first, `its tracker is at ${tracker.host}:${tracker.port}, its key begins with ${pool.slice(0, 12)}`, ...next];
+  return [first, `its tracker is at ${tracker.host}:${tracker.port}, and the pool's key begins with ${pool.slice(0, 12)}`, ...next];
 }
 
 const joinedJson = ({ pool, poolName, name, role, tracker, already }: Joined): string => JSON.stringify({ pool, pool_name: poolName, name, role, tracker, already });

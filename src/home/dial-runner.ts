@@ -5,11 +5,10 @@
  * 127.0.0.1 is somebody else; and a wrong key at one address means the next address, not the end.
  */
 import { PotluckError } from '../errors.ts';
+import { isLoopback } from '../lib/loopback.ts';
 import { type Address, type Connection, dial, type LinkIdentity, type LinkMembership, type Machine, type PeerInfo } from '../wire/index.ts';
 
 const dialMs = 3_000;
-
-const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 export function addressesToTry(info: Pick<PeerInfo, 'addresses' | 'machine'>, own: Machine): Address[] {
   const same = info.machine.boot === own.boot && info.machine.net === own.net;

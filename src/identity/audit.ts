@@ -118,7 +118,7 @@ export class Audit {
 
   /** The newest lines, newest first. */
   rows(limit: number): AuditRow[] {
-    return this.#rows.toSorted((a, b) => b.atWall - a.atWall).slice(0, limit);
+    return this.#rows.toReversed().toSorted((a, b) => b.atWall - a.atWall).slice(0, limit);
   }
 
   #add(row: AuditRow): void {

@@ -12,6 +12,7 @@
  */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { isErrorCode, PotluckError } from '../errors.ts';
+import { isLoopback } from '../lib/loopback.ts';
 import { limits } from '../limits.ts';
 import { dialToJoin, JoinBroken, type JoinChannel } from '../wire/join-channel.ts';
 import type { Address, JoinMessageOf, Problem } from '../wire/messages.ts';
@@ -20,6 +21,9 @@ import type { InvitationToken } from './invitation-token.ts';
 import { isTrackerOf, newcomerProof } from './join-proofs.ts';
 import { LiveRoster } from './live-roster.ts';
 import type { Role } from './roster.ts';
+
+/** As many as pool.json holds. */
+const PLACES_MAX = 16;
 
 export interface JoinOptions {
   token: InvitationToken;
@@ -129,13 +133,19 @@ async function becomeMember({ token, folder, machine, timeoutMs = limits.helloMs
   channel.send(newcomerProof(token, createPrivateKey(identity.keyPem), machine, channel.exporter));
   const answer = await within(channel, timeoutMs, channel.next('joined', 'join_refused'));
   if (answer.kind === 'join_refused') throw refusedBy(answer.error, folder);
-  const trackers = [address, ...answer.addresses.filter(({ host, port }) => host !== address.host || port !== address.port)].slice(0, 16);
+  const trackers = placesFrom(address, answer.addresses);
   const roster = await new LiveRoster({ folder, ownKeyId: identity.keyId }).openFor(token.pool);
   await roster.take(answer.roster);
   const joined = memberAs(identity, roster, answer.pool_name, address, false);
   if (joined === undefined) throw new PotluckError('internal', 'the tracker let this machine in, but its roster does not say so', { fix: 'please report it' });
   await rememberPool(folder, { pool: token.pool, name: answer.pool_name, trackers });
   return joined;
+}
+
+/** Where it was found, then where else it says to be. Its loopback is not ours, unless it was found there. */
+function placesFrom(found: Address, told: readonly Address[]): Address[] {
+  const others = told.filter(({ host, port }) => (host !== found.host || port !== found.port) && (isLoopback(found.host) || !isLoopback(host)));
+  return [found, ...others].slice(0, PLACES_MAX);
 }
 
 /** Undefined if the roster does not have the key. */

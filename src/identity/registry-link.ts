@@ -3,9 +3,9 @@
  *
  * Owns: who may ask what. Changes are checked once more where they are decided (registry-state.ts).
  */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { limits } from '../limits.ts';
-import type { Address, Connection, Message, MessageOf, Problem } from '../wire/index.ts';
+import type { Address, Connection, Message, MessageOf, Problem, Value } from '../wire/index.ts';
 import type { Audit } from './audit.ts';
 import { ed25519FromSpki } from './sealed-roster.ts';
 import type { Registry } from './registry.ts';
@@ -37,6 +37,7 @@ export const fingerprintOf = (key: string): string => (key.slice(0, 16).match(/.
 export class RegistryLink {
   readonly #o: RegistryLinkOptions;
   readonly #connection: Connection;
+  #long: { hash: string; json: Uint8Array } | undefined;
 
   constructor(connection: Connection, options: RegistryLinkOptions) {
     this.#connection = connection;
@@ -45,6 +46,7 @@ export class RegistryLink {
 
   start(): void {
     this.#connection.onClose = () => undefined;
+    this.#connection.serve(async (hash) => (this.#long?.hash === hash ? this.#long.json : undefined));
     this.#connection.onMessage = (message) => this.#heard(message);
   }
 
@@ -60,7 +62,15 @@ export class RegistryLink {
     const answer = await this.#answerTo(question);
     const { ask } = question;
     if ('error' in answer) this.#connection.send({ kind: 'answer', ask, error: answer.error as Problem });
-    else this.#connection.send({ kind: 'answer', ask, json: Buffer.from(fitting(answer)) });
+    else this.#connection.send({ kind: 'answer', ask, json: this.#valueOf(Buffer.from(JSON.stringify(answer))) });
+  }
+
+  /** A long answer is fetched by its hash; who asks has one link for one question, so one is kept. */
+  #valueOf(json: Uint8Array): Value {
+    if (json.length <= limits.inlineBytesMax) return json;
+    const hash = createHash('sha256').update(json).digest('hex');
+    this.#long = { hash, json };
+    return { hash, size: json.length };
   }
 
   async #answerTo(question: Question): Promise<Answer> {
@@ -144,13 +154,6 @@ export class RegistryLink {
   #nameOf(key: string): string {
     return this.#o.registry.state.members.get(key)?.name ?? fingerprintOf(key);
   }
-}
-
-/** What a message holds; of a list its first entries. */
-function fitting(answer: Answer): string {
-  const text = JSON.stringify(answer);
-  if (!Array.isArray(answer) || text.length <= limits.frameBytesMax / 2) return text;
-  return fitting(answer.slice(0, Math.floor(answer.length * Math.min(0.9, limits.frameBytesMax / 2 / text.length))));
 }
 
 function refusedOf(answer: RegistryAnswer): { error: Problem } {

@@ -10,8 +10,10 @@ import { openHomeFolder, readPool } from '../identity/home-folder.ts';
 import { tokenText } from '../identity/invitation-token.ts';
 import { LiveRoster } from '../identity/live-roster.ts';
 import type { Role } from '../identity/roster.ts';
+import { isLoopback } from '../lib/loopback.ts';
 import { limits } from '../limits.ts';
 import { errorOf as errorOfAnswer } from '../sdk/outcome.ts';
+import { fetchContent } from '../sdk/questions.ts';
 import { version } from '../version.ts';
 import { type Address, type Connection, dial, greet, type Message, type MessageOf } from '../wire/index.ts';
 import { trackerAddresses } from './tracker-addresses.ts';
@@ -27,8 +29,10 @@ export async function askTracker(homeFolder: string, place: TrackerPlace, questi
   try {
     const answer = await answerTo(connection, { ...question, ask: 1 } as Message);
     if (answer.error !== undefined) throw errorOfAnswer(answer.error);
-    if (!(answer.json instanceof Uint8Array)) throw new PotluckError('internal', 'the tracker answered nothing');
-    return JSON.parse(Buffer.from(answer.json).toString()) as unknown;
+    if (answer.json === undefined) throw new PotluckError('internal', 'the tracker answered nothing');
+    const json = answer.json instanceof Uint8Array ? answer.json : await fetchContent(connection, answer.json.hash);
+    if (json === undefined) throw lost('the link ended while a long answer came');
+    return JSON.parse(Buffer.from(json).toString()) as unknown;
   } finally {
     connection.close();
   }
@@ -54,8 +58,7 @@ async function linkToTracker(homeFolder: string, place: TrackerPlace): Promise<C
 
 function answerTo(connection: Connection, question: Message): Promise<MessageOf<'answer'>> {
   return new Promise((resolve, reject) => {
-    const lost = (why: string) => reject(new PotluckError('tracker_unreachable', 'the tracker did not answer', { why, fix: 'see whether it still runs, and ask again' }));
-    const timer = setTimeout(() => lost(`nothing came within ${limits.silenceMs / 1000} s`), limits.silenceMs);
+    const timer = setTimeout(() => reject(lost(`nothing came within ${limits.silenceMs / 1000} s`)), limits.silenceMs);
     connection.onMessage = (message) => {
       if (message.kind !== 'answer') return;
       clearTimeout(timer);
@@ -64,11 +67,13 @@ function answerTo(connection: Connection, question: Message): Promise<MessageOf<
     connection.onClose = (reason) => {
       clearTimeout(timer);
       if (reason.kind === 'bye') reject(errorOfAnswer(reason.problem));
-      else lost('the link ended');
+      else reject(lost('the link ended'));
     };
     connection.send(question);
   });
 }
+
+const lost = (why: string): PotluckError => new PotluckError('tracker_unreachable', 'the tracker did not answer', { why, fix: 'see whether it still runs, and ask again' });
 
 export interface InviteOptions {
   role: Role;
@@ -108,10 +113,8 @@ export async function invite(homeFolder: string, place: TrackerPlace, { role, jo
   return { ...answer, addresses: reachable, token: tokenText({ pool: pool.pool, id: answer.id, seed, addresses: reachable }) };
 }
 
-export const isLoopback = ({ host }: Address): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
-
 /** Loopback leads nowhere from another machine, and is named only if there is nothing else. */
 function lanFirst(addresses: readonly Address[]): readonly Address[] {
-  const others = addresses.filter((address) => !isLoopback(address));
+  const others = addresses.filter(({ host }) => !isLoopback(host));
   return others.length > 0 ? others : addresses;
 }

@@ -253,9 +253,14 @@ export async function dial(options: DialOptions): Promise<Connection> {
 }
 
 /** Why the one who answered is not wanted. */
-function refusalOf(keyId: string, { host, port, expectKey, members }: DialOptions): PotluckError | undefined {
+function refusalOf(keyId: string, { host, port, identity, expectKey, members }: DialOptions): PotluckError | undefined {
   const expected = expectKey === undefined ? members !== undefined : keyId === expectKey;
   if (expected && members?.trusts(keyId) !== false) return undefined;
+  const problem = expected ? members?.problemOf(keyId) : undefined;
+  if (problem?.code === 'revoked') {
+    const who = keyId === identity.keyId ? 'this machine' : `who answers at ${host}:${port}`;
+    return new PotluckError('revoked', `${who} was put out of the pool`, { why: 'an admin revoked its key', fix: problem.hint });
+  }
   if (members?.number === 0) {
     return new PotluckError('not_a_member', `this machine has not joined the pool at ${host}:${port}`, {
       why: 'who answers there is unknown here',

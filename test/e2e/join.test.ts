@@ -42,6 +42,8 @@ function peerOn(name: string, port: number, ...flags: string[]): Started {
 }
 
 describe('two machines', () => {
+  let portOfB: number;
+
   it('are one pool after invite and join: the peer finds the tracker by itself, and both see each other', async () => {
     const invitation = await here('invite', '--name', 'attic', '--address', `127.0.0.1:${pool.tracker.port}`);
     expect(invitation.stdout).toMatch(/^potluck join pl1-[\w-]+\n$/);
@@ -50,6 +52,7 @@ describe('two machines', () => {
     expect(joined).toMatchObject({ status: 0, stderr: '' });
     expect(joined.stdout).toMatch(/^joined pool of .+ as attic \(member\)\nits tracker is at 127\.0\.0\.1:\d+, .+\nnext: potluck peer /);
     const [port] = (await freePorts(1)) as [number];
+    portOfB = port;
     await peerOn('b', port).said('joined the pool of the tracker');
     const names = async (link: Awaited<ReturnType<TestPool['client']>>) => (await link.peers()).filter(({ state }) => state === 'up').map(({ peer }) => peer).toSorted();
     const [near, far] = [await pool.client(), await connect({ host: '127.0.0.1', port, home: folderOf('b') })];
@@ -73,6 +76,9 @@ describe('two machines', () => {
     const near = await pool.client();
     await until('the tracker counts it out', async () => (await near.peers()).some(({ peer: name, state }) => name === 'peer-b' && state !== 'up'));
     expect(await on('b', 'members', '--json')).toMatchObject({ status: 3, stdout: expect.stringContaining('"revoked"') as string });
+    // Its own processes know it, too: the roster reached its folder before the link was cut.
+    expect(await on('b', 'status', '--port', String(portOfB), '--json')).toMatchObject({ status: 3, stdout: expect.stringContaining('"revoked"') as string });
+    expect(await on('b', 'join', (await invited()).token)).toMatchObject({ status: 3, stderr: expect.stringMatching(/was revoked by an admin.*\n.*\n {2}fix: .*member\.key/) as string });
     expect(json<unknown[]>(await here('members', '--json'))).toHaveLength(1);
     const audit = json<{ what: string }[]>(await here('audit', '--json')).map(({ what }) => what);
     expect(audit).toEqual(expect.arrayContaining(['founded', 'invited', 'joined', 'revoked', 'refused']));
@@ -169,6 +175,22 @@ describe('invite', () => {
     await on('boss', 'join', (await invited('--role', 'admin')).token);
     expect(await on('boss', 'revoke', 'plain')).toMatchObject({ status: 0 });
   });
+});
+
+describe('a newcomer that is killed', () => {
+  it('at any moment of a join has joined, or joins by the same command; the invitation is used once', async () => {
+    for (let round = 0; round < 6; round += 1) {
+      const { id, token } = await invited('--joins', '1');
+      const name = `killed-${round}`;
+      const joining = pool.start(['join', token], { env: { POTLUCK_HOME: folderOf(name) } });
+      await new Promise((resolve) => setTimeout(resolve, 150 + round * 50));
+      joining.process.kill('SIGKILL');
+      await joining.ended;
+      expect(await on(name, 'join', token)).toMatchObject({ status: 0 });
+      expect(json<{ id: string; used: number }[]>(await here('invite', '--list', '--json')).find((each) => each.id === id)).toMatchObject({ used: 1 });
+      expect(await on(name, 'members')).toMatchObject({ status: 0 });
+    }
+  }, 120_000);
 });
 
 describe('a tracker that is killed', () => {
