@@ -16,6 +16,7 @@ import { limits } from '../limits.ts';
 import { wireCounters } from './counters.ts';
 import { messageSchemas, type Message, type MessageKind } from './messages.ts';
 import { MalformedData, Reader, Writer } from './msgpack.ts';
+import { fieldIsQuickly, isQuickly } from './quick-checks.ts';
 import { isCompatible, protocolVersion, versionGap } from './version.ts';
 
 /** What came over a link is not a frame of ours. */
@@ -319,6 +320,10 @@ function nextRow(reader: Reader, kind: MessageKind, keys: readonly string[], fie
     const read = reader.valueOr(fields[key]);
     if (read === fields[key]) continue;
     fields[key] = read;
+    if (fieldIsQuickly(kind, key, read)) {
+      message[key] = read;
+      continue;
+    }
     const schema = shape[key];
     if (schema === undefined) continue;
     const parsed = schema.safeParse(read);
@@ -329,6 +334,10 @@ function nextRow(reader: Reader, kind: MessageKind, keys: readonly string[], fie
 }
 
 function toShape(kind: MessageKind, fields: unknown): Message {
+  if (isQuickly(kind, fields)) {
+    fields['kind'] = kind;
+    return fields as unknown as Message;
+  }
   const parsed = messageSchemas[kind].safeParse(fields);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

@@ -77,10 +77,11 @@ export const taskSpecSchema = z.strictObject({
 });
 
 
+export const receiptReasons = ['only_one', 'cpu_load', 'load', 'rotation', 'confidential', 'ahead', 'from_memory'] as const;
 /** Why this runner: the candidates as they stood, and what decided between the first two. */
 export const receiptSchema = z.object({
   peer: z.string(),
-  decided: z.enum(['only_one', 'cpu_load', 'load', 'rotation', 'confidential', 'ahead', 'from_memory']),
+  decided: z.enum(receiptReasons),
   candidates: z.array(z.object({ peer: z.string(), load: z.number(), cpu_load: z.number() })).max(limits.receiptCandidatesMax),
   /** Peers not considered, with the reason, counted: `{ "no python3": 1 }`. */
   passed_over: z.record(z.string(), count).optional(),
