@@ -1,5 +1,6 @@
-/** Builds dist/: the command, the SDK, the index's thread, the guests, and the types of the SDK. */
+/** Builds dist/: the command, the SDK, the index's thread, the guests, the page in the browser, and the types of the SDK. */
 import { build } from 'esbuild';
+import { build as buildPage } from 'vite';
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
@@ -25,6 +26,13 @@ await build({
   chunkNames: 'chunk-[hash]',
   sourcemap: 'linked',
   logLevel: 'warning',
+});
+await buildPage({
+  root: 'web',
+  configFile: false,
+  logLevel: 'warn',
+  // Inline scripts, styles and pictures are what the page's policy forbids.
+  build: { outDir: join('..', out, 'web'), emptyOutDir: true, target: 'es2023', assetsInlineLimit: 0, modulePreload: { polyfill: false }, cssMinify: 'lightningcss' },
 });
 // Without what an interpreter compiled here: it is of use to none but that one.
 cpSync('src/sandbox/guests', join(out, 'guests'), { recursive: true, filter: (path) => !path.includes('__pycache__') });

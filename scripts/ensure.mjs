@@ -33,7 +33,7 @@ function newest(folder) {
 export function ensureBuilt({ types = false } = {}) {
   const built = join(root, 'dist', 'cli.js');
   const typed = join(root, 'dist', 'types', 'sdk', 'index.d.ts');
-  const fresh = existsSync(built) && statSync(built).mtimeMs >= Math.max(newest(join(root, 'src')), newest(join(root, 'scripts')));
+  const fresh = existsSync(built) && statSync(built).mtimeMs >= Math.max(...['src', 'web', 'scripts'].map((folder) => newest(join(root, folder))));
   if (fresh && (!types || existsSync(typed))) return;
   quietly('building', process.execPath, ['scripts/build.mjs', ...(types ? [] : ['--no-types'])]);
 }

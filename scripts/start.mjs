@@ -63,6 +63,7 @@ if (exitAfter || failed) {
   up.kill('SIGTERM');
 } else if (!stopping) {
   console.log(`pages: ${pool.peers.map(({ web }) => web).join('  ')}`);
+  console.log('log in at the first with: npx potluck page');
   console.log('in another terminal: npx potluck cpu --program "def main(x): return x * x" --args "[7]"');
   console.log('Ctrl+C stops all of it');
 }

@@ -90,6 +90,15 @@ export const catalogue = {
   draining: entry('operator', exit.refused, true, 'The peer is shutting down and accepts nothing new.'),
 
   not_allowed: entry('user', exit.refused, false, 'The role of this key in the pool, or a rule that protects the pool, does not allow it.'),
+  // the page
+  not_logged_in: entry('user', exit.refused, false, 'The request carries no valid login of this page, or one that has ended.'),
+  login_used: entry('user', exit.refused, false, 'A login link was used already, is too old, or is not of this peer.'),
+  foreign_page: entry('user', exit.refused, false, 'The request comes from a page of another address, or names another host.'),
+  bad_request: entry('user', exit.usage, false, 'A request to the page has a part that will not do; the error names it.'),
+  body_too_large: entry('user', exit.refused, false, 'A request to the page is larger than it may be.'),
+  no_route: entry('user', exit.usage, false, 'The page has nothing at that path, or not for that method.'),
+  too_many_streams: entry('operator', exit.refused, true, 'The page has as many event streams open as it may.'),
+  no_page: entry('operator', exit.refused, false, 'The peer was started without a page.'),
 
   // a process that cannot start
   store_in_use: entry('operator', exit.refused, false, 'Another process works on the same store.'),

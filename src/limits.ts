@@ -177,6 +177,40 @@ export const limits = {
   redialMsMax: 2_000,
   /** A link to a runner that carries nothing is closed after this time. */
   linkIdleMs: 60_000,
+
+  // --- the page ----------------------------------------------------------------------------
+  /** Open sockets of one page: a few browsers with six each, and scripts. */
+  pageConnectionsMax: 128,
+  /** Event streams; each browser has one. */
+  pageStreamsMax: 32,
+  /** A request's line and headers, all together. */
+  pageHeaderBytesMax: 16 * KiB,
+  /** Whoever sends headers or a body slower than this is cut off. */
+  pageHeadersMs: 5_000,
+  pageBodyMs: 15_000,
+  /** A request that carries no program and no arguments. */
+  pageBodyBytesMax: 64 * KiB,
+  /** A submission: a program and two values, as JSON, whose strings may take more than they hold. */
+  pageSubmissionBytesMax: 132 * MiB,
+  /** A login link is typed or clicked soon, or asked for anew. */
+  pageCodeMs: 60 * 60_000,
+  /** A browser that was logged in asks again after a week. */
+  pageSessionMs: 7 * 86_400_000,
+  pageTokenMsMax: 365 * 86_400_000,
+  /** Codes, sessions and tokens of one peer; beyond, those that end first go. */
+  pageKeysMax: 200,
+  /** Rows of one answer. */
+  pageRowsMax: 1_000,
+  /** Tasks that one request may cancel or run again, so that it ends in seconds. */
+  pageBulkMax: 100_000,
+  /** Points of the plots, one per second: the last quarter of an hour. */
+  pageSamplesMax: 900,
+  /** Events are gathered this long before they are told. */
+  pageGatherMs: 250,
+  /** Ids of changed tasks that one event names; beyond, it says only how many. */
+  pageChangedMax: 100,
+  /** A stream that has nothing to tell says so, so that both sides know that it lives. */
+  pageBeatMs: 10_000,
 } as const;
 
 /** Relations that must hold between the bounds above; checked by a test. */
@@ -189,6 +223,7 @@ export function checkLimits(l: typeof limits = limits): string[] {
   must(l.chunkBytes < l.frameBytesMax, 'a chunk fits in a frame');
   must((l.membersMax + l.revokedRowsMax) * 215 + 1024 < l.frameBytesMax, 'a roster fits in a frame');
   must(l.wrongProofMsMax + 1_000 < l.helloMs, 'the answer to a wrong proof comes before the connection is dropped');
+  must(l.programBytesMax + 2 * l.valueBytesMax < l.pageSubmissionBytesMax, 'what a task may carry fits in one request');
   must(l.creditBytes >= 4 * l.chunkBytes, 'credit keeps a transfer moving');
   must(l.heartbeatMs * 4 < l.silenceMs, 'several heartbeats fit into the silence that ends a link');
   must(l.demandRenewMs * 3 < l.demandLapseMs, 'a demand survives two lost renewals');

@@ -11,6 +11,7 @@ import { addInvite } from './commands/invite.ts';
 import { addJoin } from './commands/join.ts';
 import { addJournal } from './commands/journal.ts';
 import { addAudit, addMembers, addRevoke } from './commands/members.ts';
+import { addPage } from './commands/page.ts';
 import { addPeer } from './commands/peer.ts';
 import { addTracker } from './commands/tracker.ts';
 import { addUp } from './commands/up.ts';
@@ -60,6 +61,7 @@ export function makeProgram(terminal: Terminal, ended: (status: number) => void)
   addAudit(program, start);
   addClientCommands(program, start);
   addDoctor(program, start);
+  addPage(program, start);
   addJournal(program, start);
   addClient(program, start);
   for (const command of everyCommand(program)) prepare(command, terminal);

@@ -3,6 +3,7 @@ import type { Resolved } from '../config.ts';
 import { PotluckError, exit } from '../errors.ts';
 import { Latch } from '../lib/latch.ts';
 import type { PortWish } from '../main/free-ports.ts';
+import { loginLink } from '../main/page-login.ts';
 import { LocalPool, startDetached, stopRunning, type UpMessage, type UpOptions } from '../main/up.ts';
 import type { PartOfPool, RunningPool } from '../main/up-file.ts';
 import type { Context } from './context.ts';
@@ -32,7 +33,7 @@ export async function runUp(context: Context<UpFlags>): Promise<number> {
   const { terminal, flags } = context;
   const options = upOptions(context);
   if (flags.detach === true) {
-    show(terminal, flags, await startDetached(options.program, backgroundFlags(flags)));
+    show({ terminal, flags, homeFolder: options.homeFolder }, await startDetached(options.program, backgroundFlags(flags)));
     return exit.done;
   }
   const allGone = new Latch<void>();
@@ -45,7 +46,7 @@ export async function runUp(context: Context<UpFlags>): Promise<number> {
   progress.start();
   progress.say(`starting a tracker and ${counted(options.peers, 'peer')}`);
   const started = await Promise.race([startAndTell(pool, flags), toldToStop]).finally(() => progress.stop());
-  if (started !== undefined) show(terminal, flags, started);
+  if (started !== undefined) show({ terminal, flags, homeFolder: options.homeFolder }, started);
   const why = await Promise.race([toldToStop.then(() => 'told'), allGone.promise().then(() => 'gone')]);
   await pool.stop();
   if (why === 'gone') throw new PotluckError('pool_failed', 'every process of the pool has ended', { fix: `see the logs in ${started?.logFolder ?? options.homeFolder}` });
@@ -133,10 +134,16 @@ const columns: readonly Column<PartOfPool>[] = [
   { title: 'PAGE', value: ({ web }) => web ?? '-', drop: 2 },
 ];
 
-function show(terminal: Terminal, flags: UpFlags, pool: RunningPool): void {
+function show({ terminal, flags, homeFolder }: { terminal: Terminal; flags: UpFlags; homeFolder: string }, pool: RunningPool): void {
   if (flags.inBackground === true) return;
   if (flags.json === true) terminal.out(`${JSON.stringify(pool)}\n`);
-  else if (flags.quiet !== true) terminal.outLines(upLines(pool, flags.detach === true, terminal.outWidth, (text) => terminal.bold(text)));
+  else if (flags.quiet !== true) terminal.outLines([...upLines(pool, flags.detach === true, terminal.outWidth, (text) => terminal.bold(text)), ...(terminal.outIsTerminal ? pageLinks(homeFolder, pool) : [])]);
+}
+
+/** Only for eyes: whoever has such a link is logged in. */
+function pageLinks(homeFolder: string, { peers }: RunningPool): string[] {
+  const links = peers.flatMap(({ name, web }) => (name === undefined || web === undefined ? [] : [loginLink({ homeFolder, peer: name, web: web.replace(/\/$/, '') }).link]));
+  return links.length === 0 ? [] : ['', 'their pages, by links that log in once, within an hour:', ...links.map((link) => `  ${link}`)];
 }
 
 export function upLines(pool: RunningPool, detached: boolean, width: number, bold: (text: string) => string): string[] {
@@ -150,6 +157,7 @@ export function upLines(pool: RunningPool, detached: boolean, width: number, bol
     'next:',
     `  potluck cpu${port} --program "def main(x): return x * x" --args "[5]"`,
     `  potluck status${port}`,
+    `  potluck page${port}`,
     detached ? '  potluck down' : '  Ctrl+C stops all of it',
   ];
 }

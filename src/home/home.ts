@@ -24,6 +24,7 @@ import { HomeStore, type HomeStoreOptions } from './home-store.ts';
 import { ProgramCache } from './program-cache.ts';
 import type { HomeRecord, Past } from './records.ts';
 import { RunnerLinks } from './runner-links.ts';
+import { Tally } from './tally.ts';
 import { peerRows } from './views.ts';
 
 export interface HomeOptions {
@@ -62,6 +63,8 @@ export class Home {
   readonly store: HomeStore;
   readonly programs: ProgramCache;
   readonly roster: Roster;
+  /** Since this process started. */
+  readonly tally = new Tally();
   readonly #o: HomeOptions;
   readonly #clients = new Map<number, ClientLink>();
   #clock = new TickClock(limits.tickMsMax);
@@ -280,6 +283,7 @@ export class Home {
         this.#clients.get(effect.client)?.send(effect.message);
         return;
       case 'accepted':
+        if (effect.seq !== undefined) this.tally.accepted += 1;
         this.#clients.get(effect.client)?.accepted(effect.id);
         return;
       case 'output':
@@ -292,6 +296,7 @@ export class Home {
         this.#gatherStored(effect.peer, effect.ref);
         return;
       case 'history':
+        this.tally.end(effect.story);
         this.store.addToHistory(effect.story, effect.seq);
         return;
       case 'pruned':

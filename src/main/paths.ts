@@ -6,3 +6,4 @@ import { fileURLToPath } from 'node:url';
 
 export const indexWorkerUrl = new URL('index-worker.js', import.meta.url);
 export const guestsFolder = fileURLToPath(new URL('guests/', import.meta.url));
+export const webFolder = fileURLToPath(new URL('web/', import.meta.url));

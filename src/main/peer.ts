@@ -18,6 +18,8 @@ import { LiveRoster } from '../identity/live-roster.ts';
 import { cleanLine } from '../lib/clean-text.ts';
 import { TickClock } from '../lib/clock.ts';
 import { limits } from '../limits.ts';
+import { Assets } from '../page/assets.ts';
+import { Logins } from '../page/logins.ts';
 import { Page } from '../page/page.ts';
 import { usableCores } from '../runner/load.ts';
 import { Runner } from '../runner/runner.ts';
@@ -34,9 +36,11 @@ import { whenGreeted } from './incoming.ts';
 import { hostAndPort, hostLabel, reachableHosts, thisMachine } from './machine.ts';
 import { memoryLimits } from './memory.ts';
 import { exitWithParent } from './parent.ts';
-import { guestsFolder, indexWorkerUrl } from './paths.ts';
+import { PeerPageHome } from './page-home.ts';
+import { pageFolder } from './page-login.ts';
+import { guestsFolder, indexWorkerUrl, webFolder } from './paths.ts';
 import { broken, untilTold } from './process.ts';
-import { statusOf } from './status.ts';
+import { processRows, statusOf } from './status.ts';
 import { trackerAddresses } from './tracker-addresses.ts';
 import { TrackerLink } from './tracker-link.ts';
 
@@ -60,7 +64,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     members: roster,
     onConnection: (connection) => incoming.take(connection),
   });
-  const page = options.webUi ? await Page.listen({ host: options.webHost, port: options.webPort, portTyped: options.webPortTyped }) : undefined;
+  const page = options.webUi ? await Page.listen({ host: options.webHost, port: options.webPort, portTyped: options.webPortTyped, assets: Assets.read(webFolder) }) : undefined;
   const name = options.name ?? `${hostLabel()}-${listener.port}`;
 
   const interpreters = await findInterpreters(options, say);
@@ -152,7 +156,8 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     log: say,
   });
   const startedAt = performance.now();
-  const home = new Home({
+  const status = () => statusOf({ name, pool, home, runner, tracker, level: proof.proven, interpreters, startedAt });
+  const home: Home = new Home({
     peer: name,
     key: identity.keyId,
     incarnation,
@@ -162,7 +167,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     folder,
     indexWorker: indexWorkerUrl,
     connect: (info) => connectTo(info, self, identity, roster, (connection, hello) => runner.accept(connection, hello.name)),
-    about: () => statusOf({ name, pool, home, runner, tracker, level: proof.proven, interpreters, startedAt }),
+    about: () => ({ ...status(), processes: processRows(runner) }),
     toTracker: (message) => tracker.send(message),
     log: say,
     broken,
@@ -193,7 +198,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     });
   for (const connection of early.splice(0)) incoming.take(connection);
   tracker.start();
-  page?.serve(() => ({ ...statusOf({ name, pool, home, runner, tracker, level: proof.proven, interpreters, startedAt }), queue_size: home.state.waiting.count, peers: home.peerRows() }));
+  page?.serve(new PeerPageHome({ peer: name, viewer: identity.keyId, home, runner, status }), new Logins(pageFolder(path, name)));
   announce(options, name, listener, page, slots, say);
   onLevel.tell = (proven) => {
     runner.levelProved(proven);
@@ -275,5 +280,7 @@ function announce(options: PeerOptions, name: string, listener: Listener, page: 
     return;
   }
   say(`peer ${name} listens on ${hosts.map((host) => hostAndPort(host, listener.port)).join(', ')}, ${slots} slots${page === undefined ? '' : `, page ${page.url}`}`);
+  // A code is for the eyes of who started it: not for a log.
+  if (page !== undefined) say(process.stdout.isTTY ? `open the page by this link, once, within an hour: ${page.loginLink()}` : `open the page by the link that this prints: potluck page --port ${listener.port}`);
   say(`try: potluck cpu --port ${listener.port} --program "def main(x): return x * x" --args "[5]"`);
 }

@@ -31,14 +31,6 @@ export function statusOf({ name, pool, home, runner, tracker, level, interpreter
     load: round(Math.min(1, Math.max(granted, state.running) / Math.max(1, state.slots))),
     slots: state.slots,
     running: state.running,
-    processes: runner.processes().map((process) => ({
-      pid: process.pid,
-      language: process.language,
-      since_ms: Math.round(process.ageMs),
-      tasks_run: process.jobsRun,
-      rss_mb: process.rssBytes === null ? null : Math.round(process.rssBytes / 1_048_576),
-      state: process.busy ? 'busy' : 'idle',
-    })),
     tracker: { ...tracker.address, connected: tracker.connected },
     isolation: level.level,
     python: path('python'),
@@ -50,6 +42,17 @@ export function statusOf({ name, pool, home, runner, tracker, level, interpreter
     health: health(home, tracker, interpreters, state.draining),
   };
 }
+
+/** Its workers; reading their memory looks at each process. */
+export const processRows = (runner: Runner): Record<string, unknown>[] =>
+  runner.processes().map((process) => ({
+    pid: process.pid,
+    language: process.language,
+    since_ms: Math.round(process.ageMs),
+    tasks_run: process.jobsRun,
+    rss_mb: process.rssBytes === null ? null : Math.round(process.rssBytes / 1_048_576),
+    state: process.busy ? 'busy' : 'idle',
+  }));
 
 /** Root causes only: what follows from another problem is not listed beside it. */
 function health(home: Home, tracker: TrackerLink, interpreters: readonly Interpreter[], draining: boolean): { problem: string; fix: string }[] {

@@ -17,6 +17,8 @@ export interface PartOfPool {
   readonly port: number;
   /** Address of its page. */
   readonly web?: string;
+  /** What the pool calls a peer; known once it has registered. */
+  readonly name?: string;
   readonly log: string;
   /** What starts it again. */
   readonly command: string;

@@ -93,9 +93,11 @@ export class LocalPool {
     this.#refused = false;
     const pool = await this.#startAll();
     writeRunning(this.#options.homeFolder, pool);
-    await this.#untilRegistered(pool);
+    const names = await this.#untilRegistered(pool);
     this.#up = true;
-    return pool;
+    const named = { ...pool, peers: pool.peers.map((part) => ({ ...part, name: names.get(part.port) ?? '' })) };
+    writeRunning(this.#options.homeFolder, named);
+    return named;
   }
 
   /** Stops peers, then the tracker, in order; resolves when all have ended. */
@@ -159,8 +161,8 @@ export class LocalPool {
     return part;
   }
 
-  /** Until the first peer knows that every peer is up. */
-  async #untilRegistered(pool: RunningPool): Promise<void> {
+  /** Until the first peer knows that every peer is up. Returns their names by port. */
+  async #untilRegistered(pool: RunningPool): Promise<Map<number, string>> {
     const wanted = pool.peers.length;
     const deadline = performance.now() + UP_MS;
     let known = 0;
@@ -170,8 +172,9 @@ export class LocalPool {
         const lost = [pool.tracker, ...pool.peers].find(({ pid }) => ![...this.#children].some(({ part }) => part.pid === pid));
         if (lost !== undefined) throw endedEarly(lost);
         link ??= await this.#tryConnect(pool.peers[0]!);
-        if (link !== undefined) known = (await link.peers()).filter(({ state }) => state === 'up').length;
-        if (known >= wanted) return;
+        const up = ((await link?.peers()) ?? []).filter(({ state }) => state === 'up');
+        known = up.length;
+        if (known >= wanted) return new Map(up.map(({ port, peer }) => [port, peer]));
         await sleep(LOOK_MS);
       }
     } finally {

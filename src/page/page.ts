@@ -1,94 +1,207 @@
 /**
- * A peer's page, for now a plain one: status as HTML and /api/status, for this machine only.
+ * A peer's page: the HTTP server, its bounds, and what every request passes before it reaches a route.
+ *
+ * Neighbours: guard.ts decides who may speak at all, logins.ts who is logged in, routes.ts what there is to
+ * ask, assets.ts the built files of the page itself.
  *
  * Invariants
- * 1. It listens on loopback only and answers only for a Host that names loopback (a name that somebody
- *    else's DNS points here is refused).
- * 2. It shows no program, no argument, no result.
+ * 1. Guard first, then login, then the route. Without a login nothing under /api is read, changed or streamed.
+ * 2. A browser's request counts with its cookie and its header token together: cookies are shared between the
+ *    ports of a machine, so a cookie alone proves nothing. Scripts send a token alone.
+ * 3. Every answer carries the headers that keep other pages off, also one that tells an error.
  */
-import { createAdaptorServer } from '@hono/node-server';
-import { Hono } from 'hono';
-import { html } from 'hono/html';
-import type { Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import { type Context, Hono } from 'hono';
+import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { PotluckError } from '../errors.ts';
+import { causeText, PotluckError } from '../errors.ts';
 import { nextFree } from '../lib/ports.ts';
+import { limits } from '../limits.ts';
+import type { Assets } from './assets.ts';
+import { Feed } from './feed.ts';
+import { type OwnAddress, refusalOf } from './guard.ts';
+import { HomeClient } from './home-client.ts';
+import type { Login, Logins } from './logins.ts';
+import type { PageHome } from './page-home.ts';
+import { carryOut, errorResponse, type Route } from './route.ts';
+import { makeRoutes } from './routes.ts';
 
 export interface PageOptions {
   host: string;
   port: number;
   portTyped: boolean;
+  /** The built files of the page. */
+  assets: Assets;
 }
 
 const portsTried = 50;
 const loopback = new Set(['127.0.0.1', 'localhost', '::1', '[::1]']);
 
+/** For each answer, whatever it is. Trusted types: no text becomes code in the page. */
+const headers: Readonly<Record<string, string>> = {
+  'Content-Security-Policy':
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+  'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Opener-Policy': 'same-origin',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Permissions-Policy': 'camera=(), microphone=(), geolocation=()',
+};
+
+interface Serving {
+  home: PageHome;
+  client: HomeClient;
+  feed: Feed;
+  logins: Logins;
+}
+
 export class Page {
   readonly url: string;
   readonly #server: Server;
-  readonly #port: number;
+  readonly #own: OwnAddress;
+  readonly #assets: Assets;
   /** Absent while the peer starts. */
-  #status: (() => Record<string, unknown>) | undefined;
+  #serving: Serving | undefined;
+  #app: Hono | undefined;
+  /** What there is under /api, and the login. */
+  #routes: readonly Route[] = [];
 
-  private constructor(server: Server, app: Hono, host: string) {
+  private constructor(server: Server, { host, assets }: PageOptions) {
     this.#server = server;
-    this.#port = (server.address() as AddressInfo).port;
-    this.#route(app);
-    this.url = `http://${host.includes(':') ? `[${host}]` : host}:${this.#port}`;
+    this.#assets = assets;
+    this.#own = { scheme: 'http', port: (server.address() as AddressInfo).port, names: loopback };
+    this.url = `http://${host.includes(':') ? `[${host}]` : host}:${this.#own.port}`;
   }
 
   /** Throws PotluckError `not_yet`, `port_in_use`, `address_unusable`. */
-  static async listen({ host, port, portTyped }: PageOptions): Promise<Page> {
+  static async listen(options: PageOptions): Promise<Page> {
+    const { host, port, portTyped } = options;
     if (!loopback.has(host)) {
       throw new PotluckError('not_yet', `the page cannot listen on ${host}`, {
-        why: 'it has no login yet, so it is for this machine only',
+        why: 'it speaks plain HTTP, so it is for this machine only',
         fix: 'leave out --web-host, and from another machine use: ssh -L 5000:127.0.0.1:5000 THIS-MACHINE',
       });
     }
-    const app = new Hono();
-    const server = createAdaptorServer({ fetch: app.fetch }) as Server;
-    server.headersTimeout = 5_000;
-    server.requestTimeout = 15_000;
+    const server = createServer({ maxHeaderSize: limits.pageHeaderBytesMax, headersTimeout: limits.pageHeadersMs, requestTimeout: limits.pageBodyMs, connectionsCheckingInterval: 1_000 });
+    server.maxConnections = limits.pageConnectionsMax;
     for (let at = port; ; at += 1) {
       const error = await tryListen(server, host, at);
-      if (error === undefined) return new Page(server, app, host);
+      if (error === undefined) break;
       if (error.code !== 'EADDRINUSE') throw new PotluckError('address_unusable', `the page cannot listen on ${host}:${at}`, { why: error.message });
       if (portTyped || at >= port + portsTried) throw await pagePortTaken(host, at);
     }
+    const page = new Page(server, options);
+    server.on('request', getRequestListener((request) => page.#answer(request), { overrideGlobalObjects: false, hostname: '127.0.0.1' }));
+    return page;
   }
 
-  /** Begins to answer; who asks before is told to come back (a page that is open asks every two seconds). */
-  serve(status: () => Record<string, unknown>): void {
-    this.#status = status;
+  /** Begins to answer; who asks before is told to come back. */
+  serve(home: PageHome, logins: Logins): void {
+    const client = new HomeClient(() => home.connect());
+    const feed = new Feed(home);
+    feed.start();
+    this.#serving = { home, client, feed, logins };
+    this.#app = this.#makeApp(this.#serving);
   }
 
-  #route(app: Hono): void {
-    app.use(async (c, next) => {
-      const host = c.req.header('host') ?? '';
-      const name = host.replace(/:\d+$/, '');
-      if (!loopback.has(name) || host !== `${name}:${this.#port}`) return c.text('This page answers only to its own address on this machine.\n', 421);
-      if (this.#status === undefined) return c.text('This peer is starting.\n', 503, { 'Retry-After': '1', Refresh: '1' });
-      await next();
-      c.header('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
-      c.header('X-Content-Type-Options', 'nosniff');
-      c.header('Cache-Control', 'no-store');
-      c.header('Cross-Origin-Resource-Policy', 'same-origin');
-    });
-    app.get('/api/status', (c) => c.json(this.#shown()));
-    app.get('/', (c) => c.html(statusPage(this.#shown())));
+  /** A link with a new code, for who runs this peer. */
+  loginLink(): string | undefined {
+    return this.#serving === undefined ? undefined : `${this.url}/#k=${this.#serving.logins.makeCode().secret}`;
   }
 
-  #shown(): Record<string, unknown> {
-    return withoutContent(this.#status?.() ?? {});
+  /** For the test that tries every one of them. */
+  get routes(): readonly Route[] {
+    return this.#routes;
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
+  async close(): Promise<void> {
+    this.#serving?.feed.stop();
+    this.#serving?.client.close();
+    await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
     });
   }
+
+  // --- requests ----------------------------------------------------------------------------
+
+  async #answer(request: Request): Promise<Response> {
+    const answer = this.#refusal(request) ?? (this.#app === undefined ? starting() : await this.#app.fetch(request));
+    for (const [name, value] of Object.entries(headers)) answer.headers.set(name, value);
+    if (!answer.headers.has('Cache-Control')) answer.headers.set('Cache-Control', 'no-store');
+    return answer;
+  }
+
+  #refusal(request: Request): Response | undefined {
+    const header = (name: string) => request.headers.get(name) ?? undefined;
+    const refusal = refusalOf(
+      {
+        method: request.method,
+        path: new URL(request.url).pathname,
+        host: header('host'),
+        origin: header('origin'),
+        site: header('sec-fetch-site'),
+        mode: header('sec-fetch-mode'),
+        byToken: tokenOf(header('authorization')) !== undefined,
+      },
+      this.#own,
+    );
+    return refusal === undefined ? undefined : errorResponse(refusal.error, refusal.status);
+  }
+
+  #makeApp({ home, client, feed, logins }: Serving): Hono {
+    const app = new Hono();
+    this.#routes = makeRoutes({ home, client, feed, logins, cookie: (session) => ({ 'Set-Cookie': this.#cookie(session) }), holds: ({ c }) => this.#loginOf(c, logins) !== undefined });
+    for (const each of this.#routes) {
+      app.on(each.method, each.path, (c) => {
+        const login = this.#loginOf(c, logins);
+        if (each.login && login === undefined) throw new PotluckError('not_logged_in', 'this needs a login', { why: 'the request shows none, or one that has ended', fix: 'open the link that this prints: potluck page (for scripts: potluck page --token)' });
+        return carryOut(each, c, login);
+      });
+    }
+    app.get('*', (c) => this.#assets.answer(c.req.path, c.req.header('accept-encoding') ?? '') ?? notFound());
+    app.notFound(() => notFound());
+    app.onError((error) => errorResponse(error instanceof PotluckError ? error : new PotluckError('internal', 'the page failed', { why: causeText(error), fix: 'please report it' })));
+    return app;
+  }
+
+  #loginOf(c: Context, logins: Logins): Login | undefined {
+    const token = tokenOf(c.req.header('authorization'));
+    if (token !== undefined) return logins.token(token);
+    const cookie = cookieOf(c.req.header('cookie'), this.#cookieName);
+    const header = c.req.header('x-potluck-token');
+    return cookie === undefined || header === undefined ? undefined : logins.session(cookie, header);
+  }
+
+  /** Its own for each page of a machine, since all ports share their cookies. */
+  get #cookieName(): string {
+    return `potluck-${this.#own.port}`;
+  }
+
+  #cookie(session: { cookie: string; expires: number } | undefined): string {
+    const seconds = session === undefined ? 0 : Math.max(0, Math.round((session.expires - Date.now()) / 1000));
+    return `${this.#cookieName}=${session?.cookie ?? ''}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Strict`;
+  }
 }
+
+const tokenOf = (authorization: string | undefined): string | undefined => /^Bearer ([A-Za-z0-9_-]{1,100})$/i.exec(authorization ?? '')?.[1];
+
+function cookieOf(header: string | undefined, wanted: string): string | undefined {
+  for (const pair of header?.split(';') ?? []) {
+    const at = pair.indexOf('=');
+    if (pair.slice(0, at).trim() === wanted) return pair.slice(at + 1).trim();
+  }
+  return undefined;
+}
+
+const starting = (): Response => {
+  const answer = errorResponse(new PotluckError('draining', 'this peer is starting', { fix: 'try again in a moment' }), 503);
+  answer.headers.set('Retry-After', '1');
+  return answer;
+};
+
+const notFound = (): Response => errorResponse(new PotluckError('no_route', 'there is nothing at this address', { fix: 'see /api/v1/openapi.json' }));
 
 function tryListen(server: Server, host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise((resolve) => {
@@ -113,58 +226,4 @@ async function pagePortTaken(host: string, port: number): Promise<PotluckError> 
     why: `another program listens there${airplay}`,
     fix: free === undefined ? 'use another port with --web-port' : `use --web-port ${free}, which is free, or leave it out and the next free one is taken`,
   });
-}
-
-const withoutContent = ({ tasks: _tasks, ...rest }: Record<string, unknown>): Record<string, unknown> => rest;
-
-interface Row {
-  peer: string;
-  state: string;
-  running: number;
-  slots: number;
-  cpu_load: number;
-  queue_size: number;
-}
-
-const percent = (part: unknown): string => `${Math.round(Number(part) * 100)} %`;
-
-function statusPage(status: Record<string, unknown>) {
-  const peers = status.peers as Row[];
-  const tracker = status.tracker as { host: string; port: number; connected: boolean };
-  const busy = peers.reduce((sum, { running }) => sum + running, 0);
-  const slots = peers.reduce((sum, row) => sum + row.slots, 0);
-  return html`<!doctype html>
-    <html lang="en">
-      <head>
-        <meta charset="utf-8" />
-        <meta name="viewport" content="width=device-width" />
-        <meta http-equiv="refresh" content="2" />
-        <title>${String(status.peer)} · potluck</title>
-        <style>
-          :root { color-scheme: light dark; --bg: #faf9f6; --ink: #1c1e21; --muted: #5a5f66; --line: #d9d7d1; }
-          @media (prefers-color-scheme: dark) { :root { --bg: #14161a; --ink: #e7e6e2; --muted: #a2a7ae; --line: #33373d; } }
-          body { background: var(--bg); color: var(--ink); font: 14px/20px system-ui, sans-serif; margin: 16px; max-width: 720px; }
-          table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-          th, td { border-bottom: 1px solid var(--line); height: 28px; padding: 0 8px 0 0; text-align: left; font-weight: 400; }
-          th { color: var(--muted); }
-          h1 { font-size: 16px; font-weight: 600; }
-        </style>
-      </head>
-      <body>
-        <h1>${String(status.peer)}</h1>
-        <p>
-          ${peers.length} peers, ${busy} of ${slots} slots busy, ${String(status.queue_size)} waiting here. CPU ${percent(status.cpu_load)}, load
-          ${percent(status.load)}, isolation level ${String(status.isolation)}. Tracker ${tracker.host}:${tracker.port}
-          ${tracker.connected ? 'connected' : 'away'}.
-        </p>
-        <table>
-          <thead>
-            <tr><th scope="col">Peer</th><th scope="col">State</th><th scope="col">Running</th><th scope="col">CPU</th><th scope="col">Waiting</th></tr>
-          </thead>
-          <tbody>
-            ${peers.map((row) => html`<tr><td>${row.peer}</td><td>${row.state}</td><td>${row.running} of ${row.slots}</td><td>${percent(row.cpu_load)}</td><td>${row.queue_size}</td></tr>`)}
-          </tbody>
-        </table>
-      </body>
-    </html>`;
 }

@@ -78,6 +78,11 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     return this.#out;
   }
 
+  /** Whom a worker serves; undefined once it is gone. */
+  submitterOf(worker: string): string | undefined {
+    return this.#workers.get(worker)?.submitter;
+  }
+
   /** Slots that run something. */
   get running(): number {
     return this.#running;

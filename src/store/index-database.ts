@@ -16,7 +16,7 @@ import { chmodSync, existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
 import Database from 'libsql';
 import { removeIndex } from './index-file.ts';
-import type { Batch, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
+import type { Batch, HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
 
 const SCHEMA_VERSION = 3;
 
@@ -159,10 +159,15 @@ export class IndexDatabase {
 
   query(query: HistoryQuery): HistoryPage {
     const { where, values } = conditionsOf(query);
-    const found = this.#statement(`SELECT ${ENTRY} FROM task${where} ORDER BY accepted_at DESC, seq DESC LIMIT ?`).all(...values, query.limit) as StoredEntry[];
+    const found = this.#statement(`SELECT ${ENTRY} FROM task${where} ORDER BY accepted_at DESC, seq DESC LIMIT ? OFFSET ?`).all(...values, query.limit, query.offset ?? 0) as StoredEntry[];
     const rows = found.map(entryOf);
-    const total = where === '' ? this.#rows : this.#number(`SELECT count(*) AS n FROM task${where}`, ...values);
-    return { rows, total };
+    return { rows, total: this.count(query) };
+  }
+
+  /** How many rows match. */
+  count(filter: HistoryFilter): number {
+    const { where, values } = conditionsOf(filter);
+    return where === '' ? this.#rows : this.#number(`SELECT count(*) AS n FROM task${where}`, ...values);
   }
 
   /** Deletes at most one step's rows of those made from older records; 0 when nothing is left to delete. */
@@ -262,7 +267,7 @@ export function isDamage(error: unknown): error is Error {
   return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
 }
 
-function conditionsOf(query: HistoryQuery): { where: string; values: (string | number)[] } {
+function conditionsOf(query: HistoryFilter): { where: string; values: (string | number)[] } {
   const conditions: string[] = [];
   const values: (string | number)[] = [];
   const add = (condition: string, value: string | number | undefined): void => {
@@ -270,14 +275,38 @@ function conditionsOf(query: HistoryQuery): { where: string; values: (string | n
     conditions.push(condition);
     values.push(value);
   };
+  const addList = (column: string, list: readonly string[] | undefined): void => {
+    if (list === undefined) return;
+    conditions.push(`${column} IN (${list.map(() => '?').join(', ')})`);
+    values.push(...list);
+  };
   add('state = ?', query.state);
   add('peer = ?', query.peer);
   if (query.submitter === null) conditions.push('submitter IS NULL');
   else add('submitter = ?', query.submitter);
   add('accepted_at >= ?', query.since);
   add('accepted_at < ?', query.before);
+  addList('state', query.states);
+  addList('id', query.ids);
+  const { contentOf = null } = query;
+  const isReaders = contentOf === null ? 'submitter IS NULL' : 'submitter = ?';
+  const reader = contentOf === null ? [] : [contentOf];
+  if (query.program !== undefined) {
+    conditions.push(`program LIKE ? ESCAPE '\\' AND ${isReaders}`);
+    values.push(`${literal(query.program)}%`, ...reader);
+  }
+  if (query.retried === true) conditions.push('attempt > 1');
+  if (query.text !== undefined) {
+    const like = (...columns: string[]) => columns.map((column) => `${column} LIKE ? ESCAPE '\\'`).join(' OR ');
+    const word = `%${literal(query.text)}%`;
+    conditions.push(`(${like('id', 'peer')} OR (${isReaders} AND (${like('function', 'error')})))`);
+    values.push(word, word, ...reader, word, word);
+  }
   return { where: conditions.length === 0 ? '' : ` WHERE ${conditions.join(' AND ')}`, values };
 }
+
+/** For LIKE: signs that would stand for others stand for themselves. */
+const literal = (text: string): string => text.replaceAll(/[\\%_]/g, (sign) => `\\${sign}`);
 
 function valuesOf(entry: HistoryEntry): (string | number | null)[] {
   const values = [

@@ -28,15 +28,32 @@ export interface HistoryRow extends HistoryEntry {
   record: Uint8Array;
 }
 
-/** `since` and `before` bound `acceptedAt`: from `since` on, and below `before`. */
-export interface HistoryQuery {
-  limit: number;
+/** What a search asks for; what is absent asks for nothing. `since` and `before` bound `acceptedAt`: from `since` on, and below `before`. */
+export interface HistoryFilter {
   state?: string;
+  /** Any of these. */
+  states?: readonly string[];
   peer?: string;
   /** null: the home's own user. */
   submitter?: string | null;
   since?: number;
   before?: number;
+  /** SHA-256 of the program, or its beginning. */
+  program?: string;
+  /** More than one attempt was made. */
+  retried?: boolean;
+  /** Occurs in the id, the function, the peer's name or the error; letters of either case. */
+  text?: string;
+  /** Whose tasks may be found by what they are (program, function, error), which tells as much as showing it; null: of the home's own key. */
+  contentOf?: string | null;
+  /** Any of these ids. */
+  ids?: readonly string[];
+}
+
+export interface HistoryQuery extends HistoryFilter {
+  limit: number;
+  /** Rows passed over, of the newest. */
+  offset?: number;
 }
 
 export interface HistoryPage {
@@ -77,6 +94,7 @@ export type Request =
   | { call: number; kind: 'apply'; batch: Batch }
   | { call: number; kind: 'get'; id: string }
   | { call: number; kind: 'query'; query: HistoryQuery }
+  | { call: number; kind: 'count'; filter: HistoryFilter }
   | { call: number; kind: 'get_pruned'; id: string }
   | { call: number; kind: 'drop'; beforeSeq: number }
   | { call: number; kind: 'stop' };
@@ -85,6 +103,7 @@ export type Reply =
   | { call: number; kind: 'applied' }
   | { call: number; kind: 'got'; row: HistoryRow | undefined }
   | { call: number; kind: 'page'; page: HistoryPage }
+  | { call: number; kind: 'counted'; rows: number }
   | { call: number; kind: 'got_pruned'; entry: PrunedEntry | undefined }
   | { call: number; kind: 'dropped'; rows: number }
   | { call: number; kind: 'stopped' }

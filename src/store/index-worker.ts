@@ -23,6 +23,8 @@ function answer(request: Request): Reply {
       return { call, kind: 'got', row: database.get(request.id) };
     case 'query':
       return { call, kind: 'page', page: database.query(request.query) };
+    case 'count':
+      return { call, kind: 'counted', rows: database.count(request.filter) };
     case 'get_pruned':
       return { call, kind: 'got_pruned', entry: database.getPruned(request.id) };
     case 'drop':

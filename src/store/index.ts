@@ -12,10 +12,10 @@
  * 2. What fails here fails the callers of history and nobody else.
  */
 import { Worker } from 'node:worker_threads';
-import type { Batch, HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry, Reply, Request } from './index-messages.ts';
+import type { Batch, HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry, Reply, Request } from './index-messages.ts';
 import { HistoryUnavailable } from './store-errors.ts';
 
-export type { HistoryEntry, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
+export type { HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
 
 /** Rows not yet handed to the thread; a second or less of its work. */
 const QUEUE_ROWS_MAX = 20_000;
@@ -140,6 +140,13 @@ export class HistoryIndex {
     const reply = await this.#ask({ kind: 'query', query });
     if (reply.kind !== 'page') throw unexpected(reply);
     return reply.page;
+  }
+
+  /** How many rows match. */
+  async count(filter: HistoryFilter): Promise<number> {
+    const reply = await this.#ask({ kind: 'count', filter });
+    if (reply.kind !== 'counted') throw unexpected(reply);
+    return reply.rows;
   }
 
   /**

@@ -27,6 +27,8 @@ export async function buildProgram(): Promise<{ cli: string; remove: () => void 
   });
   writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
   cpSync(join(root, 'src/sandbox/guests'), join(folder, 'guests'), { recursive: true });
+  // Built once for all, before any test.
+  cpSync(join(root, 'dist/web'), join(folder, 'web'), { recursive: true });
   return { cli: join(folder, 'cli.js'), remove: () => rmSync(folder, { recursive: true, force: true }) };
 }
 

@@ -122,7 +122,7 @@ const run = async (...argv: string[]) => {
 };
 
 describe('the command line', () => {
-  const commands = ['invite', 'join', 'members', 'revoke', 'audit', 'tracker', 'peer', 'cpu', 'status', 'peers', 'history', 'task', 'cancel', 'wait', 'up', 'down', 'client'];
+  const commands = ['invite', 'join', 'members', 'revoke', 'audit', 'tracker', 'peer', 'cpu', 'status', 'peers', 'history', 'task', 'cancel', 'wait', 'page', 'up', 'down', 'client'];
 
   it.each([...commands.map((command) => [command]), ...['cpu', 'status', 'peers', 'history', 'task', 'cancel', 'wait'].map((command) => ['client', command])])('%s %s --help has examples', async (...words) => {
     const { status, out } = await run(...words.filter((word) => word !== undefined), '--help');
