@@ -56,9 +56,9 @@ export class Machine {
     return this.#holder.pid!;
   }
 
-  /** What makes a command run on this machine when put before it. */
+  /** What makes a command run on this machine when put before it; with nothing of what other tests set. */
   get via(): string[] {
-    return ['nsenter', '--target', String(this.pid), ...NAMESPACES];
+    return ['env', '-u', 'POTLUCK_LISTEN_HOST', '-u', 'POTLUCK_ISOLATION', 'nsenter', '--target', String(this.pid), ...NAMESPACES];
   }
 
   /** `potluck ARGS` on this machine, under way; it ends with the machine. */
@@ -75,8 +75,8 @@ export class Machine {
 
   /** Any other program on this machine; gives what it printed. @throws Error if it fails */
   async run(program: string, ...args: string[]): Promise<string> {
-    const [nsenter, ...all] = [...this.via, program, ...args] as [string, ...string[]];
-    return (await promisify(execFile)(nsenter, all, { encoding: 'utf8', env: environment({ POTLUCK_HOME: this.home }) })).stdout;
+    const [first, ...all] = [...this.via, program, ...args] as [string, ...string[]];
+    return (await promisify(execFile)(first, all, { encoding: 'utf8', env: environment({ POTLUCK_HOME: this.home }) })).stdout;
   }
 
   /** A program that uses the SDK, on this machine: an ES module in which `connect` is there. Gives what it printed. */
@@ -137,6 +137,8 @@ export class Machines {
         inNetworkOf(holder, `ip address add ${machine.address}/24 dev eth0 && ip link set eth0 up`);
         all.push(machine);
       }
+      // The kernel finds out after a moment that a cable is plugged in; until then programs see no such network.
+      for (const { name, pid } of all) await until(`${name} is on the network`, () => /\bstate UP\b/.test(inNetworkOf({ pid }, 'ip link show eth0')));
       return new Machines(folder, joint, all);
     } catch (error) {
       await Promise.all(holders.map(endHolder));
@@ -179,8 +181,8 @@ async function held(script: string): Promise<ChildProcess> {
   return holder;
 }
 
-function inNetworkOf(holder: ChildProcess, script: string): void {
-  execFileSync('nsenter', ['--target', String(holder.pid), '--net', 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'pipe'] });
+function inNetworkOf(holder: { readonly pid?: number | undefined }, script: string): string {
+  return execFileSync('nsenter', ['--target', String(holder.pid), '--net', 'sh', '-c', script], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
 }
 
 async function endHolder(holder: ChildProcess): Promise<void> {
