@@ -33,10 +33,13 @@ export function findingOf({ name, group, level, tries }: Probe, judged: readonly
 }
 
 /**
- * Possible wherever tasks run on Linux: if one of these could not be tried, little was shown.
- * Others may well be impossible for an ordinary user outside, too.
+ * Possible wherever tasks run on Linux: if one of these could not be tried, too little was shown. Others may
+ * be impossible outside, too: for an ordinary user, in a container, under a service manager that takes rights away.
  */
-const needed: readonly string[] = ['key-content', 'other-scratch', 'own-environment', 'first-environment', 'command-lines', 'kill', 'mapped-root', 'shared-users', 'shared-processes', 'shared-networks', 'shared-mounts', 'bounding-set', 'set-user-id', 'unfiltered', 'descriptors', 'loopback', 'unix-sockets', 'abstract-socket', 'family-inet', 'outlive'];
+const needed: readonly string[] = [
+  'key-content', 'other-scratch', 'own-environment', 'first-environment', 'command-lines', 'kill', 'outlive', 'descriptors',
+  'unix-sockets', 'abstract-socket', 'family-inet', 'shared-users', 'shared-processes', 'shared-networks', 'shared-mounts',
+];
 
 export interface Proof {
   level: Level;
