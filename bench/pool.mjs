@@ -9,10 +9,10 @@ import { connect } from '../dist/sdk.js';
 export const potluck = fileURLToPath(new URL('../bin/potluck.js', import.meta.url));
 
 /** Starts `potluck up` and resolves when all of its peers are there. */
-export async function startPool({ peers = 3, slots } = {}) {
+export async function startPool({ peers = 3, slots, portsFrom = 19_000, env: more = {} } = {}) {
   const home = mkdtempSync(join(tmpdir(), 'potluck-bench-'));
-  const env = { ...process.env, POTLUCK_HOME: home };
-  const args = ['up', '--json', '--peers', String(peers), '--port', '19000', '--web-port', '15000', '--tracker-port', '18888', ...(slots === undefined ? [] : ['--slots', String(slots)])];
+  const env = { ...process.env, ...more, POTLUCK_HOME: home };
+  const args = ['up', '--json', '--peers', String(peers), '--port', String(portsFrom), '--web-port', String(portsFrom - 4_000), '--tracker-port', String(portsFrom - 112), ...(slots === undefined ? [] : ['--slots', String(slots)])];
   const startedAt = performance.now();
   const up = spawn(process.execPath, [potluck, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] });
   const ended = new Promise((resolve) => up.on('exit', resolve));
@@ -41,6 +41,8 @@ export async function startPool({ peers = 3, slots } = {}) {
     },
   };
 }
+
+export const quiet = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A process and all that descend from it. */
 export function family(pid) {

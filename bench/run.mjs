@@ -10,7 +10,8 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { family, potluck, pssMb, python, round, spread, startPool } from './pool.mjs';
+import { boxStart, levels } from './box.mjs';
+import { family, potluck, pssMb, python, quiet, round, spread, startPool } from './pool.mjs';
 
 const flag = (name, byDefault) => {
   const at = process.argv.indexOf(name);
@@ -20,7 +21,6 @@ const rounds = Number(flag('--rounds', '5'));
 const only = flag('--only', undefined);
 const square = 'def main(x): return x * x';
 const say = (line) => console.error(line);
-const quiet = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Tasks per second of a burst of no-op functions, beside ProcessPoolExecutor's. */
 async function burst() {
@@ -139,7 +139,7 @@ async function sleeps() {
   return { tasks: count, slots: 4, ideal_ms: idealMs, times_ideal: spread(ratios), aim: { times_ideal: 1.1 } };
 }
 
-const benches = { burst, one_at_a_time: oneAtATime, start_and_memory: startAndMemory, sleeps };
+const benches = { burst, one_at_a_time: oneAtATime, start_and_memory: startAndMemory, sleeps, box_start: () => boxStart(rounds, say), levels: () => levels(rounds, say) };
 const report = { node: process.version, cores: availableParallelism(), cpu: cpus()[0]?.model ?? 'unknown', rounds };
 for (const [name, bench] of Object.entries(benches)) {
   if (only !== undefined && only !== name) continue;

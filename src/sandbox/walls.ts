@@ -61,15 +61,16 @@ export interface Inside {
 export class Box {
   readonly walls: Walls;
   private readonly stage: Stage | null;
-  private readonly binds: readonly string[];
+  private readonly system: readonly string[];
+  private readonly shown: readonly string[];
   private starts = 0;
 
   private constructor(walls: Walls, stage: Stage | null, etc: string) {
     this.walls = walls;
     this.stage = stage;
     const at = (path: string): string => stage?.at(path) ?? path;
-    const shown = walls.shown.flatMap((path) => ['--ro-bind', at(path), path]);
-    this.binds = [...systemBinds(), ...shown, '--ro-bind', at(walls.guestsFolder), GUESTS_INSIDE, '--ro-bind', at(etc), '/etc'];
+    this.system = [...systemBinds(), '--ro-bind', at(walls.guestsFolder), GUESTS_INSIDE, '--ro-bind', at(etc), '/etc'];
+    this.shown = walls.shown.flatMap((path) => ['--ro-bind', at(path), path]);
   }
 
   /**
@@ -88,12 +89,14 @@ export class Box {
     const box = [
       ...NAMESPACES,
       ...PROCESS,
-      ...this.binds,
+      ...this.system,
       '--proc', '/proc',
       '--dev', '/dev',
       ...tmpfs('1777', limits.boxTmpBytes, '/tmp'),
       ...tmpfs('1777', limits.boxShmBytes, '/dev/shm'),
       ...tmpfs('0700', limits.scratchBytes, SCRATCH_INSIDE),
+      // After what is writable: an interpreter may be installed under /tmp.
+      ...this.shown,
       '--remount-ro', '/',
       '--remount-ro', '/dev',
       '--chdir', SCRATCH_INSIDE,

@@ -1,5 +1,5 @@
 /** Timeout and cancel kill: whatever a task does, it and all it started are gone, and its slot is free. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Pool, TaskRequest } from '../../src/sdk/index.ts';
 import { TestPool } from './pool.ts';
@@ -82,6 +82,46 @@ describe.each(stubborn)('%s', (name, body) => {
     await slotsAreFree();
   });
 });
+
+describe('in the box', () => {
+  let boxed: TestPool;
+  let inside: Pool;
+  beforeAll(async () => {
+    boxed = await TestPool.start({ peers: 1, slots: 2, isolation: 2 });
+    inside = await boxed.client();
+  });
+  afterAll(() => boxed.stop());
+
+  /** All that is in the process space of the interpreters that the peer names, as this machine numbers them. */
+  async function membersOfBoxes(): Promise<number[]> {
+    const { processes, isolation } = (await inside.status()) as unknown as { processes: { pid: number; state: string }[]; isolation: number };
+    expect(isolation).toBe(2);
+    const spaces = new Set(processes.filter(({ state }) => state === 'busy').map(({ pid }) => readlinkSync(`/proc/${pid}/ns/pid`)));
+    expect(spaces.has(readlinkSync('/proc/self/ns/pid'))).toBe(false);
+    return readdirSync('/proc').map(Number).filter((pid) => pid > 0 && spaces.has(spaceOf(pid)));
+  }
+
+  it.each(stubborn)('%s is over within a second of being cancelled, and so is all of its box', async (name, body) => {
+    let printed = '';
+    const task = inside.submit({ language: 'python', program: told(body).replace(/def tell[^]*?\n\n/, 'def tell(path, *pids): print(*pids, flush=True)\n\n'), args: [''], onOutput: ({ data }) => (printed += Buffer.from(data).toString()) });
+    await until('it runs', () => printed.endsWith('\n'));
+    const members = await membersOfBoxes();
+    expect(members.length, name).toBeGreaterThanOrEqual(1 + printed.trim().split(' ').length);
+    const cancelledAt = performance.now();
+    expect(await task.cancel()).toMatchObject({ state: 'cancelled' });
+    await until(`gone: ${members.filter(isAlive).join(', ')}`, () => !members.some(isAlive), 1_000);
+    expect(performance.now() - cancelledAt).toBeLessThan(1_000);
+  });
+});
+
+/** '' when it ended meanwhile. */
+function spaceOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return '';
+  }
+}
 
 describe('many that time out', () => {
   it('do not stall the others', async () => {

@@ -7,6 +7,7 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
+import type { Interpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import type { LevelProbe } from '../../src/sandbox/levels.ts';
 import { listProcesses, readIfThere } from '../../src/sandbox/processes.ts';
@@ -80,14 +81,13 @@ export class Bench {
     this.workers = make((event) => this.onEvent(event), this.scratchRoot);
   }
 
-  static async start(level?: LevelProbe): Promise<Bench> {
-    const python = await probeInterpreter('python');
-    const javascript = await probeInterpreter('javascript');
+  static async start(level?: LevelProbe, named?: Partial<Record<Language, Interpreter>>): Promise<Bench> {
+    const interpreters = named ?? { python: await probeInterpreter('python'), javascript: await probeInterpreter('javascript') };
     const probed = level ?? (await probeLevel());
     const bench = new Bench(
       mkdtempSync(join(tmpdir(), 'potluck-sandbox-')),
       (onEvent, scratchRoot) =>
-        new Workers({ scratchRoot, interpreters: { python, javascript }, guestsFolder, level: probed, onEvent }),
+        new Workers({ scratchRoot, interpreters, guestsFolder, level: probed, onEvent }),
     );
     await bench.workers.start();
     return bench;

@@ -229,7 +229,7 @@ describe('failures of all kinds are named, and the worker or a new one goes on',
   test('a missing module names the peer, its interpreter and the command that installs', async () => {
     const error = failure(await bench.run(shared(), 'import yaml_of_nowhere.part\ndef main(): pass'));
     expect(error).toMatchObject({ code: 'module_missing', type: 'ModuleNotFoundError' });
-    expect(error.hint).toMatch(/^peer attic has no module yaml_of_nowhere for (\S+python\S*); install it there: \1 -m pip install yaml_of_nowhere$/);
+    expect(error.hint).toMatch(/^peer attic has no module yaml_of_nowhere for (\S+python\S*); install it there(?: \(what is installed with --user is not in the box\))?: \1 -m pip install yaml_of_nowhere$/);
   });
 
   test.each([
