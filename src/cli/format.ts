@@ -1,4 +1,5 @@
 /** Figures for people. */
+import type { PeerRow } from '../sdk/index.ts';
 
 const units: readonly [string, number][] = [
   ['d', 86_400_000],
@@ -42,3 +43,10 @@ export const stateText = (state: string): string => state.replaceAll('_', ' ');
 
 /** The function of a task, or whose it is where no more is shown of it. */
 export const functionText = ({ function: name, submitter }: { function?: string; submitter?: string }): string => name ?? `(of ${submitter ?? 'another member'})`;
+
+/** Whose tasks a peer takes, and why no more. */
+export function acceptsText({ accepts, withheld }: Pick<PeerRow, 'accepts' | 'withheld'>): string {
+  if (accepts === 'members') return 'all tasks';
+  const what = accepts === 'none' ? 'none' : 'own only';
+  return withheld === 'isolation' ? `${what} (isolation)` : withheld === 'unconfirmed' ? `${what} (no tracker)` : what;
+}

@@ -2,7 +2,7 @@
 import { exit } from '../errors.ts';
 import type { PeerRow } from '../sdk/index.ts';
 import { connectTo, type ClientFlags, type Context } from './context.ts';
-import { percent, stateText } from './format.ts';
+import { acceptsText, percent, stateText } from './format.ts';
 import { table, type Column } from './table.ts';
 
 const columns: readonly Column<PeerRow>[] = [
@@ -16,15 +16,8 @@ const columns: readonly Column<PeerRow>[] = [
   { title: 'PAGE', value: ({ web }) => web ?? '-', drop: 6 },
   { title: 'LANGUAGES', value: ({ languages }) => Object.keys(languages ?? {}).join(', '), drop: 7 },
   { title: 'ISOLATION', value: ({ isolation }) => String(isolation), drop: 8, right: true },
-  { title: 'TAKES', value: ({ accepts, withheld }) => acceptsText(accepts, withheld), drop: 3 },
+  { title: 'TAKES', value: acceptsText, drop: 3 },
 ];
-
-/** Whose tasks, and why no more. */
-const acceptsText = (accepts: PeerRow['accepts'], withheld: PeerRow['withheld']): string => {
-  if (accepts === 'members') return 'all tasks';
-  const what = accepts === 'none' ? 'none' : 'own only';
-  return withheld === 'isolation' ? `${what} (isolation)` : withheld === 'unconfirmed' ? `${what} (no tracker)` : what;
-};
 
 export async function runPeers(context: Context<ClientFlags>): Promise<number> {
   const { terminal, flags } = context;

@@ -2,7 +2,7 @@
 import { exit } from '../errors.ts';
 import type { PoolStatus, TaskRow } from '../sdk/index.ts';
 import { connectTo, type ClientFlags, type Context } from './context.ts';
-import { counted, duration, functionText, percent, stateText } from './format.ts';
+import { acceptsText, counted, duration, functionText, percent, stateText } from './format.ts';
 import { table, type Column } from './table.ts';
 import { cleanLine, flow, wrap } from './text.ts';
 
@@ -54,6 +54,7 @@ export function statusLines(status: PoolStatus, width: number, bold: (text: stri
     `${status.queue_size} waiting`,
     `tracker ${tracker.host}:${tracker.port} ${tracker.connected ? 'connected' : 'not connected'}`,
     `isolation ${status.isolation} (${isolationText[status.isolation] ?? 'unknown'})`,
+    `takes ${acceptsText(status)}`,
     status.python === null ? 'no Python' : `Python ${status.python}`,
     ...turnedAway(status.links),
   ].map((part) => cleanLine(part));

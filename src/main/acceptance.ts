@@ -22,7 +22,7 @@ import type { ProvenLevel } from './box-proof.ts';
  * @param proven the level that probes have shown until now
  * @throws PotluckError `not_allowed` for members' tasks without walls beside the pool's key
  */
-export function acceptanceFor({ accept, trustMembers }: PeerOptions, folder: string, key: string, { level }: LevelProbe, proven: number, confirmedAgoMs: number): AcceptanceOptions {
+export function acceptanceFor({ accept, trustMembers }: Pick<PeerOptions, 'accept' | 'trustMembers'>, folder: string, key: string, { level }: LevelProbe, proven: number, confirmedAgoMs: number): AcceptanceOptions {
   const besidePoolKey = existsSync(join(folder, 'pool.key'));
   if (trustMembers && level < foreignLevel && besidePoolKey) {
     throw new PotluckError('not_allowed', '--trust-members is refused on this machine', {

@@ -10,6 +10,7 @@ import type { Home } from '../home/home.ts';
 import { sourceOf } from '../lib/stream-ends.ts';
 import { isPruned, type Past, type Story } from '../home/records.ts';
 import { currentAttempt, type Task } from '../home/task-state.ts';
+import { isSubmittedBy } from '../home/past-state.ts';
 import { listTasks, matchingIds } from '../home/task-list.ts';
 import { endedTask, openTask, prunedTask } from '../home/views.ts';
 import { unknownTask, type Viewer, viewerOf } from '../home/viewer.ts';
@@ -136,6 +137,7 @@ export class PeerPageHome implements PageHome {
   async task(id: string): Promise<ApiTask> {
     const found = await this.#find(id);
     const { home, viewer } = this.#o;
+    if (!('accepted' in found.task) && !isSubmittedBy(found.task, viewer, home.state.key)) throw unknownTask(id);
     if (!('accepted' in found.task)) return shown(JSON.parse(prunedTask(found.task).toString()) as Document, undefined, found);
     const { accepted } = found.task;
     const document = JSON.parse('open' in found ? openTask(home.state, found.open, home.now()) : endedTask(found.task as Story, undefined).toString()) as Document;

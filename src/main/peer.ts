@@ -40,6 +40,7 @@ import { PeerPageHome } from './page-home.ts';
 import { pageFolder } from './page-login.ts';
 import { guestsFolder, indexWorkerUrl, webFolder } from './paths.ts';
 import { broken, untilTold } from './process.ts';
+import { policyText, Reports } from './reports.ts';
 import { processRows, statusOf } from './status.ts';
 import { trackerAddresses } from './tracker-addresses.ts';
 import { TrackerLink } from './tracker-link.ts';
@@ -121,7 +122,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     workers,
     acceptance,
     roster,
-    report: () => {},
+    report: (observation) => reports.add(observation),
     broken,
   });
   onWorkerEvent.tell = (event) => runner.onWorkerEvent(event);
@@ -129,6 +130,11 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   let known = await readPool(path);
   let pool = known?.pool ?? '';
   const nameTaken = failure();
+  const reports = new Reports((message) => {
+    if (tracker.connected) tracker.send(message);
+    return tracker.connected;
+  });
+  reports.add({ what: 'policy', detail: policyText(options), count: 1 });
   const tracker = new TrackerLink({
     addresses: () => trackerAddresses(options.tracker, known),
     refresh: async () => {
@@ -145,6 +151,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
       say(`joined the pool of the tracker at ${tracker.address.host}:${tracker.address.port}`);
       runner.trackerUp();
       home.trackerUp();
+      reports.flush();
     },
     onAway: () => {
       runner.trackerAway();
@@ -156,7 +163,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     log: say,
   });
   const startedAt = performance.now();
-  const status = () => statusOf({ name, pool, home, runner, tracker, level: proof.proven, interpreters, startedAt });
+  const status = () => statusOf(source);
   const home: Home = new Home({
     peer: name,
     key: identity.keyId,
@@ -175,6 +182,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
 
   // A tracker has some time to be reached before its absence is told as the reason.
   const standing = () => (performance.now() - startedAt > trackerMs ? runner.standing() : runner.state.acceptance.standingOnceLinked());
+  const source = { name, pool: () => pool, home, runner, tracker, level: () => proof.proven, interpreters, startedAt, roster, ownKey: identity.keyId, standing };
   const onlyOwn = new OnlyOwnNotice({ standing, proven: () => proof.proven, roster, ownKey: identity.keyId, say });
   const own: PeerInfo = { ...self, ...runner.standing(), key: identity.keyId, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
   const undo: (() => unknown)[] = [() => listener.close(), () => page?.close()];
@@ -206,6 +214,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   };
   const forgetRoster = roster.onChange(() => void proof.look());
   void proof.look().then(() => onlyOwn.start());
+  reports.start();
 
   const failed = await Promise.race([untilTold(), nameTaken.failed]);
   if (failed === undefined) say(`${name}: stopping; running tasks have ${options.drainSeconds} s to end (again to stop at once)`);
@@ -215,6 +224,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   forgetRoster();
   await Promise.all([drained, proof.stop()]);
   onlyOwn.stop();
+  reports.stop();
   await page?.close();
   await listener.close();
   tracker.stop();

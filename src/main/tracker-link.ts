@@ -114,7 +114,7 @@ export class TrackerLink {
     if (!(error instanceof PotluckError)) return causeText(error);
     // What the other side said of itself has no reason of ours; what to do about it is worth a line.
     const told = error.why === undefined ? `no tracker at ${placeOf(this.address)}: ${error.message}` : error.toProblem().message;
-    return error.code === 'not_a_member' || error.code === 'revoked' ? `${told} (${error.fix ?? ''})` : told;
+    return error.code === 'not_a_member' || error.code === 'revoked' || error.code === 'name_taken' ? `${told} (${error.fix ?? ''})` : told;
   }
 
   #pause(ms: number): Promise<void> {

@@ -14,6 +14,11 @@ export interface PoolStatus {
   tracker: { host: string; port: number; connected: boolean };
   /** 0 bare, 1 limits, 2 walls. */
   isolation: number;
+  /** Whose tasks it takes now; if not members' tasks, why no more. */
+  accepts: Accepts;
+  withheld?: Withheld;
+  /** What the peer's own key may do in the pool; null: it is no member. */
+  role: 'admin' | 'member' | 'runner' | null;
   python: string | null;
   node?: string | null;
   version: string;

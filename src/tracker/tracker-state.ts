@@ -299,6 +299,6 @@ const holdsName = ({ info }: Member): boolean => info.state !== 'lost' && info.s
 
 const nameTaken = (peer: string): Problem => ({
   code: 'name_taken',
-  message: `another member's peer is called ${peer}, and it is up`,
+  message: `the name ${peer} is taken`,
   hint: 'give this one another name: potluck peer --name NAME',
 });
