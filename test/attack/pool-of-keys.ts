@@ -131,7 +131,7 @@ export class PoolOfKeys {
     );
     const left = () => processesOf(this.root).filter(({ pid }) => isAlive(pid));
     try {
-      await until('no process is left', () => left().length === 0, 5_000);
+      await until('no process is left', () => left().length === 0, STOP_MS);
     } catch {
       const found = left();
       for (const { pid } of found) process.kill(pid, 'SIGKILL');

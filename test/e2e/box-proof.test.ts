@@ -1,6 +1,6 @@
 /** A peer takes other members' tasks only when the probes have shown that its box holds; the level that it advertises is the proven one. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PoolOfKeys, type RunningPeer } from '../attack/pool-of-keys.ts';
@@ -59,5 +59,44 @@ describe('a peer in a pool with other members', () => {
     // Its own user's tasks run all the same.
     const own = await pool.cli('bob', ['cpu', '--port', String(peer.port), '--program', WHERE, '--json']);
     expect(JSON.parse(own.stdout)).toMatchObject({ state: 'done', peer: peer.name });
+  });
+});
+
+describe('while the probes run', () => {
+  let pool: PoolOfKeys;
+  beforeAll(async () => {
+    pool = await PoolOfKeys.make({ alice: 'admin', bob: 'member' });
+    await pool.startTracker('alice');
+  });
+  afterAll(() => pool.stop());
+
+  const runs = () => readdirSync(join(pool.member('bob').folder, 'probes')).filter((name) => name.startsWith('run-'));
+  const decoysOf = (pid: number) => ['/tmp', '/var/tmp', '/dev/shm', '/run'].filter((folder) => existsSync(folder)).flatMap((folder) => readdirSync(folder).filter((name) => name.startsWith(`potluck-run-${pid}-`)));
+
+  it('own tasks run at once; a peer that is stopped then puts everything away', async () => {
+    const peer = await pool.startPeer('bob');
+    await until('the probes run', () => existsSync(join(pool.member('bob').folder, 'probes', 'measuring')) && runs().length > 0);
+    const own = await pool.cli('bob', ['cpu', '--port', String(peer.port), '--program', WHERE, '--json']);
+    expect(JSON.parse(own.stdout)).toMatchObject({ state: 'done', peer: peer.name });
+    const pid = peer.process.process.pid!;
+    peer.process.process.kill('SIGTERM');
+    expect(await peer.process.ended).toMatchObject({ status: 0 });
+    expect([...readdirSync(join(pool.member('bob').folder, 'probes')).filter((name) => name !== 'proven.json'), ...decoysOf(pid)]).toEqual([]);
+  });
+
+  it('peers of one folder that start together measure once', async () => {
+    const peers = await Promise.all([pool.startPeer('bob'), pool.startPeer('bob'), pool.startPeer('bob')]);
+    const seen = new Set<string>();
+    const look = setInterval(() => {
+      for (const run of runs()) seen.add(run);
+    }, 20);
+    const home = await pool.startPeer('alice', ['--slots', '0']);
+    const alice = await pool.client('alice', home);
+    await until('all take tasks of others', async () => {
+      const rows = await alice.peers();
+      return peers.every(({ name }) => rows.some(({ peer, accepts }) => peer === name && accepts === 'members'));
+    }, PROOF_MS);
+    clearInterval(look);
+    expect(seen.size).toBeLessThanOrEqual(1);
   });
 });
