@@ -133,7 +133,7 @@ function auditRowOf(record: RegistryRecord): AuditRow {
   const { atWall } = record;
   switch (record.type) {
     case 'founded':
-      return { atWall, what: 'founded', key: record.tracker, detail: `the tracker on ${record.machine} is an admin; roster ${record.number}`, count: 1 };
+      return { atWall, what: 'founded', key: record.tracker, detail: `the tracker on ${record.machine} is an admin; roster ${record.number}${record.outrun === true ? '; the registry was an old copy: members as peers knew them, open invitations ended' : ''}`, count: 1 };
     case 'invited':
       return { atWall, what: 'invited', key: record.by, detail: `invitation ${record.id}: ${record.joins === 1 ? '1 join' : `${record.joins} joins`} as ${record.role}${record.name === undefined ? '' : ` ${record.name}`}, until ${new Date(record.expiresWall).toISOString()}`, count: 1 };
     case 'joined':

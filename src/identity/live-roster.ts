@@ -124,25 +124,29 @@ export class LiveRoster implements Roster, LinkMembership {
     rememberConfirmed(this.#folder).catch((error: unknown) => this.#log(`that the roster was confirmed could not be written down: ${String(error)}`));
   }
 
-  /** Takes a newer roster of this pool: on disk, then in force. Resolves with whether it is in force now. */
-  take(sealed: SealedRoster): Promise<boolean> {
+  /** Takes a newer roster of this pool: on disk, then in force. Resolves with whether that is so now. */
+  async take(sealed: SealedRoster): Promise<boolean> {
+    return (await this.#inTurn(sealed)) === 'taken';
+  }
+
+  #inTurn(sealed: SealedRoster): Promise<'taken' | 'passed_over' | 'forged'> {
     const taken = this.#taking.then(() => this.#takeNow(sealed));
     this.#taking = taken.catch(() => undefined);
     return taken;
   }
 
-  async #takeNow(sealed: SealedRoster): Promise<boolean> {
-    if (sealed.number <= this.number) return false;
+  async #takeNow(sealed: SealedRoster): Promise<'taken' | 'passed_over' | 'forged'> {
+    if (sealed.number <= this.number) return 'passed_over';
     this.#pool ??= (await readPool(this.#folder))?.pool;
-    if (this.#pool === undefined) return false;
+    if (this.#pool === undefined) return 'passed_over';
     const opened = openSeal(sealed, this.#pool);
     if ('why' in opened) {
       this.#log(`a roster was refused: ${opened.why}`);
-      return false;
+      return 'forged';
     }
     await writeRoster(this.#folder, sealed);
     this.#use(sealed, opened.body);
-    return true;
+    return 'taken';
   }
 
   #use(sealed: SealedRoster, body: RosterBody): void {
@@ -175,7 +179,12 @@ export class LiveRoster implements Roster, LinkMembership {
       : { code: 'not_a_member', message: 'the other side does not know this key', hint: HOW_TO_JOIN };
   }
 
-  offered(sealed: SealedRoster, from: string): void {
-    this.take(sealed).catch((error: unknown) => this.#log(`a newer roster, from ${from}, could not be kept: ${String(error)}`));
+  async offered(sealed: SealedRoster, from: string): Promise<boolean> {
+    try {
+      return (await this.#inTurn(sealed)) !== 'forged';
+    } catch (error) {
+      this.#log(`a newer roster, from ${from}, could not be kept: ${String(error)}`);
+      return true;
+    }
   }
 }

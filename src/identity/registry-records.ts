@@ -20,6 +20,8 @@ export const registryRecordSchema = z.discriminatedUnion('type', [
     tracker: hashSchema,
     members: z.array(z.object({ key: hashSchema, name: peerNameSchema, role, state: z.enum(['active', 'revoked']) })),
     machine: z.string(),
+    /** The log was older than the roster: an old copy. Open invitations end with it. */
+    outrun: z.boolean().optional(),
   }),
   z.object({
     type: z.literal('invited'),

@@ -45,6 +45,7 @@ export interface Invitation {
 
 export type RegistryEvent =
   | { type: 'tick' }
+  /** At the start, and whenever a newer roster than the log's came from elsewhere. */
   | { type: 'started'; key: string; name: string; machine: string; roster: { number: number; members: { key: string; name: string; role: Role; state: 'active' | 'revoked' }[] } | undefined }
   | { type: 'invite_asked'; asker: number; by: string; id: string; publicKey: string; role: Role; joins: number; ttlMs: number; name?: string | undefined }
   | { type: 'join_asked'; asker: number; invitation: string; key: string; machine: string; address: string; name: string }
@@ -109,16 +110,18 @@ export class RegistryState implements Decider<RegistryEvent, never, RegistryReco
   }
 
   #started({ key, name, machine, roster }: Extract<RegistryEvent, { type: 'started' }>, now: Now): void {
-    if (this.tracker === key && this.#active(key)?.role === 'admin') {
+    // A roster that we signed and that is newer than our log: the log is an old copy. The roster is the truth then.
+    const outrun = roster !== undefined && roster.number > this.number;
+    if (!outrun && this.tracker === key && this.#active(key)?.role === 'admin') {
       this.#out.after.push({ to: 'publish' });
       return;
     }
-    const before = this.number > 0 ? [...this.members.values()] : (roster?.members ?? []);
+    const before = outrun ? roster.members : [...this.members.values()];
     const others = before.filter((member) => member.key !== key && member.key !== this.tracker);
     const known = before.find((member) => member.key === key);
     const own = { key, name: known?.name ?? this.#freeName(name, others), role: 'admin' as const, state: 'active' as const };
     const members = [own, ...others].map((member) => ({ key: member.key, name: member.name, role: member.role, state: member.state }));
-    this.#record({ type: 'founded', atWall: now.wall, number: Math.max(this.number, roster?.number ?? 0) + 1, tracker: key, members, machine });
+    this.#record({ type: 'founded', atWall: now.wall, number: Math.max(this.number, roster?.number ?? 0) + 1, tracker: key, members, machine, ...(outrun && this.number > 0 ? { outrun } : {}) });
     this.#out.after.push({ to: 'publish' });
   }
 
@@ -207,7 +210,7 @@ export class RegistryState implements Decider<RegistryEvent, never, RegistryReco
     }
   }
 
-  #found({ tracker, members, number, machine, atWall }: Extract<RegistryRecord, { type: 'founded' }>): void {
+  #found({ tracker, members, number, machine, atWall, outrun }: Extract<RegistryRecord, { type: 'founded' }>): void {
     const before = new Map(this.members);
     this.members.clear();
     for (const { key, name, role, state } of members) {
@@ -216,6 +219,8 @@ export class RegistryState implements Decider<RegistryEvent, never, RegistryReco
     }
     this.tracker = tracker;
     this.number = number;
+    // Which of them were used up or revoked, the lost part of the log said.
+    if (outrun === true) for (const id of this.invitations.keys()) this.#close(id);
   }
 
   #close(id: string): void {

@@ -7,7 +7,9 @@
  * Invariants
  * 1. Killed at any moment, the log holds a change whole or not at all. At the next start the roster is
  *    made of the log again if its file is older.
- * 2. After a failed flush nothing is changed any more until the tracker is started anew.
+ * 2. A log that is older than the roster that a peer has is an old copy (somebody put a folder back). Numbers
+ *    go on from the roster's, or no revocation would ever count again.
+ * 3. After a failed flush nothing is changed any more until the tracker is started anew.
  */
 import type { KeyObject } from 'node:crypto';
 import { PotluckError } from '../errors.ts';
@@ -53,6 +55,7 @@ export class Registry {
   /** Rosters are put in force one after another. */
   #published: Promise<void> = Promise.resolve();
   #started = false;
+  #forgetRoster: (() => void) | undefined;
 
   constructor(options: RegistryOptions) {
     this.#o = options;
@@ -83,14 +86,22 @@ export class Registry {
   /** Makes the tracker's key an admin if it is not yet. Resolves when the roster is in force. */
   async start(): Promise<void> {
     this.#started = true;
-    const { own, roster } = this.#o;
-    const before = roster.body;
-    this.#driver.dispatch({ type: 'started', ...own, roster: before && { number: before.number, members: before.members } });
+    this.#compareWithRoster();
     await this.#driver.settled();
     await this.#published;
+    this.#forgetRoster = this.#o.roster.onChange(() => {
+      if (this.#o.roster.number > this.state.number) this.#compareWithRoster();
+    });
+  }
+
+  #compareWithRoster(): void {
+    const { own, roster } = this.#o;
+    const { body } = roster;
+    this.#driver.dispatch({ type: 'started', ...own, roster: body && { number: body.number, members: body.members } });
   }
 
   async stop(): Promise<void> {
+    this.#forgetRoster?.();
     await this.#driver.settled();
     await this.#published;
     this.#driver.stop();

@@ -128,7 +128,7 @@ export class Link implements Connection, Receiver {
   constructor(transport: Transport, membership?: LinkMembership) {
     this.#transport = transport;
     this.#membership = membership;
-    this.#rosters = membership && new RosterExchange(membership, (message) => this.send(message));
+    this.#rosters = membership && new RosterExchange(membership, (message) => this.send(message), () => this.ended(new MalformedFrame('a roster that the pool did not sign')));
     this.#content = new ContentExchange({
       send: (message) => this.send(message),
       backlogBytes: () => transport.backlogBytes,

@@ -6,7 +6,8 @@
  *
  * Invariants
  * 1. A link whose other side is no member any more is closed, with the reason as its last word.
- * 2. A roster is sent only to a side whose `hello` said that it has an older one, and at most once by number.
+ * 2. Who hands over a forged roster loses the link.
+ * 3. A roster is sent only to a side whose `hello` said that it has an older one, and at most once by number.
  */
 import type { MessageBody, MessageOf, Problem } from './messages.ts';
 
@@ -23,8 +24,8 @@ export interface LinkMembership {
   readonly sealed: MessageBody<'roster'> | undefined;
   /** Whether a newer one is sent over links that are open. Else only where one opens. */
   readonly pushes: boolean;
-  /** The other side handed a roster over. It may be old, foreign or forged. */
-  offered(sealed: MessageBody<'roster'>, from: string): void;
+  /** The other side handed a roster over. It may be old, foreign or forged; resolves with false if nobody honest has one like it. */
+  offered(sealed: MessageBody<'roster'>, from: string): Promise<boolean>;
   /** Calls back after every change. Returns how to stop that. */
   onChange(listener: () => void): () => void;
 }
@@ -33,12 +34,15 @@ export interface LinkMembership {
 export class RosterExchange {
   readonly #membership: LinkMembership;
   readonly #send: (message: MessageOf<'roster'>) => void;
+  readonly #forged: () => void;
   /** What the other side has, as far as is known; undefined before its hello, and if it is too old to exchange any. */
   #theirs: number | undefined;
 
-  constructor(membership: LinkMembership, send: (message: MessageOf<'roster'>) => void) {
+  /** @param forged called when the other side handed over what no pool of ours signed */
+  constructor(membership: LinkMembership, send: (message: MessageOf<'roster'>) => void, forged: () => void) {
     this.#membership = membership;
     this.#send = send;
+    this.#forged = forged;
   }
 
   /** Our hello, with the number of our roster. */
@@ -57,7 +61,10 @@ export class RosterExchange {
 
   received(message: MessageOf<'roster'>, from: string): void {
     this.#theirs = Math.max(this.#theirs ?? 0, message.number);
-    if (message.number > this.#membership.number) this.#membership.offered(message, from);
+    if (message.number <= this.#membership.number) return;
+    void this.#membership.offered(message, from).then((honest) => {
+      if (!honest) this.#forged();
+    });
   }
 
   #offer(): void {

@@ -8,7 +8,7 @@ export const trusting = (trusts: (keyId: string) => boolean): LinkMembership => 
   number: 0,
   sealed: undefined,
   pushes: false,
-  offered: () => undefined,
+  offered: async () => true,
   onChange: () => () => undefined,
 });
 

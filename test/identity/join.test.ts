@@ -1,7 +1,7 @@
 /** Joining over real sockets: who gets in, what each refusal says, what a man in the middle sees. */
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join as path } from 'node:path';
 import * as tls from 'node:tls';
@@ -363,6 +363,27 @@ describe('a tracker', () => {
     const { openPool } = await import('../../src/identity/home-folder.ts');
     await expect(openPool(door.newcomer('b'), 'x')).rejects.toMatchObject({ code: 'already_joined' });
     expect(existsSync(path(door.newcomer('b'), 'pool.key'))).toBe(false);
+  });
+
+  it('whose folder was put back from an old copy learns so from its peers, and what it revokes counts again', async () => {
+    const { name } = await enter((await door.invite()).token);
+    const { parent, folder } = door;
+    await door.close();
+    await cp(folder, path(parent, 'copy'), { recursive: true });
+    door = await TrackerDoor.start(parent);
+    await enter((await door.invite()).token, 'c');
+    await enter((await door.invite()).token, 'd');
+    const newest = door.roster.sealed!;
+    await door.close();
+    await rm(folder, { recursive: true });
+    await cp(path(parent, 'copy'), folder, { recursive: true });
+    door = await TrackerDoor.start(parent);
+    expect(door.roster.number).toBe(2);
+    // As a peer hands it over with its hello.
+    expect(await door.roster.offered(newest, 'a peer')).toBe(true);
+    await expect.poll(() => door.roster.number).toBe(5);
+    await door.revoke(name);
+    expect([door.roster.number, door.keeper.registry.state.members.size]).toEqual([6, 4]);
   });
 
   it('that lost its log goes on from the roster, and the other way round', async () => {

@@ -68,6 +68,15 @@ describe('a new pool', () => {
     expect([state.number, roles()]).toEqual([8, { den: 'active admin', b: 'active runner' }]);
   });
 
+  it('whose log is an old copy goes by the newer roster, counts on from it, and ends open invitations', () => {
+    invite('i');
+    join(1);
+    start({ roster: { number: 9, members: [{ key: tracker, name: 'den', role: 'admin', state: 'active' }, { key: key(1), name: 'm1', role: 'member', state: 'revoked' }, { key: key(2), name: 'm2', role: 'runner', state: 'active' }] } });
+    expect([state.number, roles(), codeOf(join(3))]).toEqual([10, { den: 'active admin', m1: 'revoked member', m2: 'active runner' }, 'invitation_revoked']);
+    expect(codeOf(invite('j'))).toBe('invited');
+    expect(replayed().number).toBe(10);
+  });
+
   it('whose tracker got a new key has that as admin, and the old one no more', () => {
     invite('i');
     join(1);

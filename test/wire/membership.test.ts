@@ -79,9 +79,16 @@ describe('two rosters that meet', () => {
     await far.take(authority.seal(9, rows));
     const { link } = await call();
     link.send({ kind: 'roster', ...authority.seal(4, [rows[1]!]) });
-    link.send({ kind: 'roster', ...newAuthority().seal(99, [rows[1]!]) });
     await until(() => near.number === 9);
     expect([far.number, far.roleOf(tracker.keyId)]).toEqual([9, 'admin']);
+  });
+
+  it('are not taken from who forges: the link ends, and the roster stays', async () => {
+    for (const roster of [near, far]) await roster.take(authority.seal(3, rows));
+    const { link, ends } = await call();
+    link.send({ kind: 'roster', ...newAuthority().seal(99, [rows[1]!]) });
+    await until(() => ends[0]);
+    expect([far.number, far.roleOf(tracker.keyId)]).toEqual([3, 'admin']);
   });
 });
 
