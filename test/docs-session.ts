@@ -9,6 +9,8 @@
  *                       must end;
  *   ```sh run           is pasted as it is; a ```text block right after it is what must be printed;
  *   ```js               is a program; what it prints stands in the comments behind its `console.log`s;
+ *   `A$ ` and `B$ `      are the prompts of two machines: each has its own folder and ports. `pl1-…` in what is
+ *                       typed is the invitation that was printed last;
  *   <!-- test: SIGINT potluck tracker -->   is what the text asks the reader to do to such a terminal.
  *
  * `…` alone in a line stands for any lines, within a line for any text. What differs from run to run and
@@ -30,6 +32,8 @@ export interface Step {
   afterInterrupt: string[] | undefined;
   /** In its file, from 1. */
   line: number;
+  /** Whose prompt it is, if the document has several machines. */
+  machine?: string;
 }
 
 const step = (kind: Step['kind'], text: string, line: number, printed: string[] = []): Step => ({ kind, text, printed, afterInterrupt: undefined, line });
@@ -66,7 +70,8 @@ function consoleSteps(block: readonly string[], kind: 'typed' | 'stays', firstLi
   const steps: Step[] = [];
   block.forEach((line, at) => {
     const last = steps.at(-1);
-    if (line.startsWith('$ ')) steps.push(step(kind, line.slice(2), firstLine + at));
+    const prompt = /^([AB]?)\$ (.*)$/.exec(line);
+    if (prompt !== null) steps.push({ ...step(kind, prompt[2]!, firstLine + at), ...(prompt[1] === '' ? {} : { machine: prompt[1]! }) });
     else if (last === undefined) throw new Error(`line ${firstLine + at}: output before the first command`);
     else if (line.startsWith('> ') && last.printed.length === 0) last.text += `\n${line.slice(2)}`;
     else if (line === '^C' && kind === 'stays') last.afterInterrupt = [];
@@ -81,6 +86,10 @@ function consoleSteps(block: readonly string[], kind: 'typed' | 'stays', firstLi
 const kinds: readonly [RegExp, string][] = [
   [/\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, 'ID'],
   [/\b(program|pool) [0-9a-f]{12}\b/g, '$1 HASH'],
+  [/\b[0-9a-f]{4}(?:-[0-9a-f]{4}){3}\b/g, 'FINGERPRINT'],
+  [/\b[0-9a-f]{16}\b/g, 'INVITATION'],
+  [/\bbegins with [0-9a-f]{12}\b/g, 'begins with HASH'],
+  [/\btracker (is )?at [\d.]+:(\d+)/g, 'tracker $1at ADDRESS:$2'],
   [/\b\d+(?:\.\d+)? (?:ms|s|min|h)\b(?: \d+ (?:s|min)\b)?/g, 'TIME'],
   [/\b\d\d:\d\d:\d\d\b/g, 'CLOCK'],
   [/\b\d{8}-\d{6}\b/g, 'STAMP'],
@@ -99,7 +108,7 @@ const kinds: readonly [RegExp, string][] = [
 
 /** A line as it is compared. `peer` is the beginning of peers' names there. */
 export function plain(line: string, peer: string): string {
-  let text = line.replaceAll(new RegExp(`\\b${peer}-900\\d\\b`, 'g'), 'PEER');
+  let text = line.replaceAll(new RegExp(`\\b(?:${peer}|attic)-900\\d\\b`, 'g'), 'PEER').replaceAll(new RegExp(`\\b${peer}\\b`, 'g'), 'HOST');
   for (const [pattern, kind] of kinds) text = text.replace(pattern, kind);
   return text.trim();
 }
@@ -182,10 +191,16 @@ export class Session {
   readonly #folder: string;
   readonly #shell: Terminal;
   readonly #terminals: { text: string; terminal: Terminal }[] = [];
+  /** Of the second machine: its part of the environment, and its ports. */
+  readonly #second: { env: Record<string, string>; ports: Ports };
+  #invitation = '';
   #commands = 0;
 
-  /** @param bin folder in which `potluck` is a command */
-  constructor({ cwd, folder, bin, ports }: { cwd: string; folder: string; bin: string; ports: Ports }) {
+  /**
+   * @param bin folder in which `potluck` is a command
+   * @param second ports of a second machine, if the document has one; then the machine's own addresses are listened on, too
+   */
+  constructor({ cwd, folder, bin, ports, second }: { cwd: string; folder: string; bin: string; ports: Ports; second?: Ports }) {
     this.#cwd = cwd;
     this.#folder = folder;
     this.#ports = ports;
@@ -199,7 +214,12 @@ export class Session {
       POTLUCK_PEER_PORT: of('9000'),
       POTLUCK_TRACKER_PORT: of('8888'),
       POTLUCK_WEB_PORT: of('5000'),
+      ...(second === undefined ? {} : { POTLUCK_LISTEN_HOST: '0.0.0.0' }),
     };
+    const tracker = of('8888');
+    const others = second ?? ports;
+    const port = others.get('9000')!;
+    this.#second = { env: { POTLUCK_HOME: `${folder}/machines/B`, POTLUCK_PORT: port, POTLUCK_PEER_PORT: port, POTLUCK_TRACKER_PORT: tracker }, ports: new Map([...others, ['8888', tracker]]) };
     this.#shell = new Terminal('bash', ['--noprofile', '--norc', '-O', 'expand_aliases'], cwd, this.#env);
     this.#shell.process.stdin?.write('exec 2>&1\n');
   }
@@ -208,7 +228,7 @@ export class Session {
   async run(one: Step): Promise<void> {
     switch (one.kind) {
       case 'typed':
-        return this.#expect(one, await this.#type(one.text));
+        return this.#expect(one, await this.#type(one.text, one.machine));
       case 'stays':
         return this.#open(one);
       case 'program':
@@ -226,7 +246,8 @@ export class Session {
   }
 
   #asDocumented(printed: string): string {
-    return replace(printed.replaceAll(this.#folder, '~/.potluck'), [...this.#ports].map(([documented, used]) => [used, documented]));
+    const ports = [...this.#ports, ...this.#second.ports];
+    return replace(printed.replaceAll(this.#folder, '~/.potluck'), ports.map(([documented, used]) => [used, documented]));
   }
 
   #expect({ text, printed, line }: Step, was: string): void {
@@ -235,18 +256,25 @@ export class Session {
   }
 
   /** Types a command into the one shell. */
-  async #type(text: string): Promise<string> {
+  async #type(typed: string, machine?: string): Promise<string> {
+    const second = machine === 'B';
+    const names = Object.entries(second ? this.#second.env : {}).map(([name, value]) => `export ${name}=${value}; `);
+    const command = replace(typed, second ? this.#second.ports : this.#ports).replaceAll('pl1-…', this.#invitation);
+    const text = second ? `( ${names.join('')}${command} )` : command;
     this.#commands += 1;
     const mark = `--- end of command ${this.#commands} ---`;
     const before = this.#shell.printed.length;
-    this.#shell.process.stdin?.write(`{ ${replace(text, this.#ports)}\n} </dev/null; was=$?; echo; echo '${mark}'; (exit $was)\n`);
+    this.#shell.process.stdin?.write(`{ ${text}\n} </dev/null; was=$?; echo; echo '${mark}'; (exit $was)\n`);
     await until(`the end of: ${text}`, () => this.#shell.printed.includes(mark) || this.#shell.over, STEP_MS);
-    const printed = this.#shell.printed.slice(before);
-    return printed.slice(0, printed.indexOf(mark));
+    const all = this.#shell.printed.slice(before);
+    const printed = all.slice(0, all.indexOf(mark));
+    this.#invitation = /\bpl1-[\w-]+/.exec(printed)?.[0] ?? this.#invitation;
+    return printed;
   }
 
-  async #open({ text, printed, afterInterrupt, line }: Step): Promise<void> {
-    const terminal = new Terminal('bash', ['--noprofile', '--norc', '-c', `exec ${replace(text, this.#ports)}`], this.#cwd, this.#env);
+  async #open({ text, printed, afterInterrupt, line, machine }: Step): Promise<void> {
+    const { env, ports } = machine === 'B' ? this.#second : { env: {}, ports: this.#ports };
+    const terminal = new Terminal('bash', ['--noprofile', '--norc', '-c', `exec ${replace(text, ports)}`], this.#cwd, { ...this.#env, ...env });
     this.#terminals.push({ text, terminal });
     await this.#printed(terminal, printed, line, text);
     if (afterInterrupt === undefined) return;

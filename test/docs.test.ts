@@ -16,10 +16,11 @@ const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
 describe('a session of the docs', () => {
   let folder: string;
+  let bin: string;
   let session: Session;
   beforeEach(async () => {
     folder = mkdtempSync(join(tmpdir(), 'potluck-docs-'));
-    const bin = join(folder, 'bin');
+    bin = join(folder, 'bin');
     mkdirSync(bin);
     symlinkSync(command, join(bin, 'potluck'));
     session = new Session({ cwd: root, folder, bin, ports: await findPorts() });
@@ -38,6 +39,12 @@ describe('a session of the docs', () => {
     const steps = stepsOf(read(path));
     expect(steps.length).toBeGreaterThan(5);
     for (const step of steps) await session.run(step);
+  });
+
+  it('docs/guide/many-machines.md prints what it says', { timeout: 240_000 }, async () => {
+    await session.stop();
+    session = new Session({ cwd: root, folder, bin, ports: await findPorts(), second: await findPorts() });
+    for (const step of stepsOf(read('docs/guide/many-machines.md'))) await session.run(step);
   });
 
   it('examples/README.md prints what it says', { timeout: 120_000 }, async () => {

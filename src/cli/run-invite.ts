@@ -66,7 +66,7 @@ async function inviteSomebody(context: Context<InviteFlags>): Promise<number> {
   terminal.outLines([command]);
   const places = invitation.addresses.map(({ host, port }) => `${host}:${port}`).join(', ');
   terminal.errLine(`type this on the other machine: it joins as ${role}, within ${duration(ttlMs)}; good for ${counted(joins, 'join')}; tracker at ${places}`);
-  if (local) terminal.errLine('note: the tracker listens on this machine only; for others start it with --host 0.0.0.0, then invite again');
+  if (local) terminal.errLine('note: that address leads here from this machine only; for others let the tracker listen on\n      all addresses (potluck tracker --host 0.0.0.0), or name one that leads here: --address HOST:PORT');
   return exit.done;
 }
 

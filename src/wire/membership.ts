@@ -12,7 +12,7 @@
 import type { MessageBody, MessageOf, Problem } from './messages.ts';
 
 /** What to type on which machine, for who is not in the pool yet. */
-export const HOW_TO_JOIN = 'if it is your pool, type "potluck invite" on the machine of its tracker, and on the other machine the "potluck join" line that this prints';
+export const HOW_TO_JOIN = 'if it is your pool, type "potluck invite" on the machine of its tracker, and on the other machine the "potluck join" line that it prints';
 
 export interface LinkMembership {
   /** Whether the holder of this key may have a link now. */

@@ -264,7 +264,7 @@ function refusalOf(keyId: string, { host, port, identity, expectKey, members }: 
   if (members?.number === 0) {
     return new PotluckError('not_a_member', `this machine has not joined the pool at ${host}:${port}`, {
       why: 'who answers there is unknown here',
-      fix: `type "potluck invite" on the machine of its tracker, and here the "potluck join" line that this prints`,
+      fix: `type "potluck invite" on the machine of its tracker, and here the "potluck join" line that it prints`,
     });
   }
   return new PotluckError('not_a_member', `who answers at ${host}:${port} is not a member of this pool`, {
