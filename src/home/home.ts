@@ -148,7 +148,7 @@ export class Home {
     if (this.#core === undefined) return;
     const { runners, tasks } = this.#core.state;
     const keys = new Set<string>();
-    for (const { info } of runners.values()) if (info !== undefined && info.state !== 'revoked' && this.roster.isRevoked(info.key)) keys.add(info.key);
+    for (const { info } of runners.values()) if (info !== undefined && this.roster.isRevoked(info.key)) keys.add(info.key);
     for (const { accepted } of tasks.values()) if (this.roster.isRevoked(accepted.submitter)) keys.add(accepted.submitter);
     if (keys.size > 0) this.dispatch({ type: 'revoked', keys: [...keys] });
   }

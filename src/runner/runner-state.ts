@@ -22,6 +22,7 @@ import { Homes } from './homes-state.ts';
 import { Observed } from './observed-state.ts';
 import { AttemptOutput } from './output-state.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
+import { endMessage, outOfMemory, peerStopped, timedOut, workerDied } from './verdicts-state.ts';
 import { type Served, suits, type Worker, WorkerTable } from './workers-state.ts';
 
 export interface RunnerOptions {
@@ -385,7 +386,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     else this.#end(attempt, { outcome: error.code === 'out_of_memory' ? 'out_of_memory' : 'failed', error }, runUs);
   }
 
-  #workerExited({ worker: id, ready, outOfMemory, why }: Extract<RunnerEvent, { type: 'worker_exited' }>): void {
+  #workerExited({ worker: id, ready, outOfMemory: exceeded, why }: Extract<RunnerEvent, { type: 'worker_exited' }>): void {
     const worker = this.#workers.get(id);
     if (worker === undefined) return;
     worker.state = 'dying';
@@ -396,19 +397,11 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     worker.jobs.push(first!);
     if (attempt.state === 'fed') this.#running += 1;
     attempt.state = 'ending';
-    if (!ready && outOfMemory === null) {
+    if (!ready && exceeded === null) {
       attempt.unstarted = why;
       return;
     }
-    attempt.verdict ??=
-      outOfMemory === null
-        ? { outcome: 'failed', error: { code: 'worker_died', message: why } }
-        : { outcome: 'out_of_memory', error: { code: 'out_of_memory', message: `the task used more than its limit of ${outOfMemory.limitMb} MB of memory`, hint: this.#memoryHint(outOfMemory.limitMb) } };
-  }
-
-  #memoryHint(limitMb: number): string {
-    if (limitMb < this.#o.memoryMb) return 'give it more with --memory, or make it use less';
-    return 'no task gets more on this peer; ask for more with --memory to have it run on another, or make it use less';
+    attempt.verdict ??= exceeded === null ? workerDied(why) : outOfMemory(exceeded.limitMb, this.#o.memoryMb);
   }
 
   #workerGone(id: string): void {
@@ -425,7 +418,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       this.#turnAway(attempt.home, attempt.message, 'no_interpreter', attempt.unstarted);
       return;
     }
-    const verdict = attempt.verdict ?? { outcome: 'failed', error: { code: 'worker_died', message: 'its worker ended' } };
+    const verdict = attempt.verdict ?? workerDied('its worker ended');
     this.#end(attempt, verdict, Math.round((this.#now.ms - attempt.startedAt) * 1000));
   }
 
@@ -468,19 +461,10 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   // --- ends --------------------------------------------------------------------------------
 
   #end(attempt: Attempt, { outcome, error }: NonNullable<Attempt['verdict']>, runUs: number, result?: Value, resultBytes = 0): void {
-    const { home, message } = attempt;
     const worker = this.#workers.get(attempt.worker ?? '');
     this.#remove(attempt);
-    const end: MessageOf<'attempt_ended'> = {
-      kind: 'attempt_ended',
-      ...refOf(message),
-      outcome,
-      runUs,
-      ...(result === undefined ? {} : { result }),
-      ...(error === undefined ? {} : { error }),
-      ...(worker?.pid === undefined ? {} : { pid: worker.pid }),
-    };
-    if (outcome === 'killed') return this.#homes.tell(home, end);
+    const end = endMessage(attempt, { outcome, error, runUs, result, pid: worker?.pid });
+    if (outcome === 'killed') return this.#homes.tell(attempt.home, end);
     this.#homes.keep(attempt, end, resultBytes, this.#now.ms);
   }
 
@@ -504,7 +488,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
   /** That it is stopped is no fault of what runs: homes are told, so that it counts as no loss. */
   #stop(): void {
     for (const attempt of this.attempts.values()) {
-      if (attempt.state === 'running') this.#kill(attempt, { outcome: 'killed', error: { code: 'draining', message: `${this.#o.peer} was stopped` } });
+      if (attempt.state === 'running') this.#kill(attempt, peerStopped(this.#o.peer));
     }
   }
 
@@ -523,10 +507,7 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     for (const attempt of this.attempts.values()) {
       const { timeoutMs } = attempt.message;
       if (attempt.state === 'running' && timeoutMs !== undefined && ms >= attempt.startedAt + timeoutMs && !this.#isStarting(attempt)) {
-        this.#kill(attempt, {
-          outcome: 'timed_out',
-          error: { code: 'timed_out', message: `the task ran longer than its timeout of ${timeoutMs / 1000} s and was killed`, hint: 'give it more time with --timeout' },
-        });
+        this.#kill(attempt, timedOut(timeoutMs));
       }
     }
     this.#sendBackAhead();

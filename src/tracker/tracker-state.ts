@@ -7,7 +7,8 @@
  *
  * Invariants
  * 1. Allowances over all homes never exceed a runner's slots, except those it reports as running anyway.
- * 2. A home's word about what it holds counts only for grants it has seen (`seen`).
+ * 2. A home's word about what it holds counts only for grants it has seen (`seen`), and never for more than
+ *    it was granted or, to a tracker that was started again, than the runner has for it.
  * 3. A name is its holder's while it is up or may come back: another key does not get it.
  * 4. Nothing is granted before the tracker has listened for `trackerListenMs`.
  */
@@ -16,6 +17,7 @@ import type { Decider, Decision } from '../lib/driver.ts';
 import { limits } from '../limits.ts';
 import type { Message, MessageOf, PeerInfo, PeerSelf, Problem } from '../wire/messages.ts';
 import type { Role } from '../identity/roster.ts';
+import { takes } from '../identity/acceptance.ts';
 import { Allotment } from './allotment-state.ts';
 import type { Member } from './member-state.ts';
 
@@ -206,21 +208,22 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     const member = this.#byLink.get(link);
     if (member === undefined) return;
     member.demandAt = this.#now.ms;
-    // A key that may only run tasks has none to place; what it says that it holds is heard, so that it can give it back.
+    // A key that may only run tasks has none to place, and so holds nothing.
     member.waiting = member.maySubmit ? demand.waiting : [];
     member.lastNeed = member.waiting[0]?.need ?? member.lastNeed;
     const held = new Map(demand.held.map((entry) => [entry.peer, entry]));
     for (const [peer, allowance] of member.allowed) {
       if (allowance.seq > demand.seen) continue;
-      const { slots, used } = held.get(peer) ?? { slots: 0, used: 0 };
+      const { slots, used } = atMost(held.get(peer), Math.max(allowance.slots, allowance.holding));
       this.#runsLess(peer, allowance.used - used);
       allowance.holding = slots;
       allowance.used = used;
       if (slots < allowance.slots) allowance.slots = slots;
       if (allowance.slots === 0 && slots === 0) member.allowed.delete(peer);
     }
-    for (const [peer, { slots, used }] of held) {
-      if (member.allowed.has(peer)) continue;
+    for (const [peer, claim] of held) {
+      const { slots, used } = atMost(claim, this.#claimable(member, peer));
+      if (member.allowed.has(peer) || slots === 0) continue;
       const allowance = { slots, holding: slots, used, seq: 0, at: this.#now.ms };
       member.allowed.set(peer, allowance);
       // After a restart of the tracker: what the home was granted before. Else a grant that has ended meanwhile.
@@ -228,6 +231,14 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
       allowance.slots = 0;
       this.#sendGrant(member, peer, 0);
     }
+  }
+
+  /** What a home may say that it holds of a runner without having been granted it by this tracker. */
+  #claimable({ maySubmit, info: { key } }: Member, peer: string): number {
+    const runner = this.members.get(peer)?.info;
+    if (!maySubmit) return 0;
+    // Not here yet after a restart of the tracker: it is said again when the runner is.
+    return runner === undefined ? limits.slotsMax : takes(runner, key, false) ? runner.slots : 0;
   }
 
   /** Attempts that a home says are over still count as running in what their runner told last. */
@@ -293,6 +304,11 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
     return Math.max(at, ms + 1);
   }
 }
+
+const atMost = (claim: { slots: number; used: number } | undefined, most: number): { slots: number; used: number } => {
+  const slots = Math.min(claim?.slots ?? 0, most);
+  return { slots, used: Math.min(claim?.used ?? 0, slots) };
+};
 
 /** Not one that is lost: its name is free for another machine. */
 const holdsName = ({ info }: Member): boolean => info.state !== 'lost' && info.state !== 'revoked';

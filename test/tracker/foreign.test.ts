@@ -136,3 +136,34 @@ describe('a key that is revoked', () => {
     expect(t.state.members.get('b')?.info).toMatchObject({ state: 'up', key: 'another' });
   });
 });
+
+describe('what a home says that it holds', () => {
+  /** A home tells it in its first demand on a link, as after a restart of the tracker. */
+  const claims = (t: TestTracker, home: string, peer: string, slots: number) => {
+    t.granted.set(home, new Map([[peer, slots]]));
+    t.wants(home, 0);
+  };
+
+  it('is believed up to the slots that the runner has for it: a member cannot take a runner from everybody by claiming it', () => {
+    const t = twoUsers();
+    claims(t, 'b', 'a', 4);
+    expect(t.state.members.get('b')?.allowed.size).toBe(0);
+    claims(t, 'b', 'b', 1_000);
+    expect(t.state.members.get('b')?.allowed.get('b')).toMatchObject({ slots: 4, holding: 4, used: 4 });
+  });
+
+  it('is never more than it was granted', () => {
+    const t = twoUsers();
+    t.wants('a', 2);
+    claims(t, 'a', 'b', 4);
+    const allowance = t.state.members.get('a')?.allowed.get('b');
+    expect(Math.max(allowance?.slots ?? 0, allowance?.holding ?? 0)).toBeLessThanOrEqual(2);
+  });
+
+  it('is nothing for a key that may only run tasks', () => {
+    const t = twoUsers();
+    t.joins('r', {}, 'kr', 'runner');
+    claims(t, 'r', 'b', 4);
+    expect(t.state.members.get('r')?.allowed.size).toBe(0);
+  });
+});
