@@ -1,6 +1,6 @@
 /** `potluck doctor` as a person and as a program see it, where everything is there and where something was taken away. */
 import { spawnSync } from 'node:child_process';
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -19,9 +19,12 @@ const isRoot = process.platform === 'linux' && process.getuid?.() === 0;
 const canCover = (): boolean => isRoot && spawnSync('unshare', ['--mount', 'mount', '--bind', '/dev/null', '/bin/true']).status === 0;
 /** A user with a cgroup of its own needs one of the first version, where root may make it. */
 const groups = ['pids', 'memory'].map((controller) => join('/sys/fs/cgroup', controller));
-const canDelegate = (): boolean => isRoot && groups.every((folder) => existsSync(join(folder, 'cgroup.procs')));
 /** A number that no user has. */
 const USER = 61_234;
+const asUserArgs = ['--reuid', String(USER), '--regid', String(USER), '--clear-groups'];
+const canDelegate = (): boolean => isRoot && groups.every((folder) => existsSync(join(folder, 'cgroup.procs'))) && spawnSync('setpriv', [...asUserArgs, process.execPath, '-e', '0'], { cwd: '/' }).status === 0;
+/** One that every user may run: a version manager's lies in root's home folder. */
+const systemPython = ['/usr/bin/python3', '/usr/local/bin/python3'].filter((path) => existsSync(path)).slice(0, 1).flatMap((path) => ['--python', path]);
 
 let folder = '';
 beforeAll(() => {
@@ -64,6 +67,32 @@ describe.skipIf(!canCover())('what was taken away', () => {
   });
 });
 
+/** Also a network of its own, with an address that belongs to clouds. */
+const canMakeNetwork = (): boolean => canCover() && spawnSync('unshare', ['--net', 'ip', 'link', 'add', 'one', 'type', 'veth', 'peer', 'name', 'two']).status === 0;
+
+describe.skipIf(!canMakeNetwork())('a machine that has all that hostile code looks for', () => {
+  it('holds every probe of it', () => {
+    const user = join(folder, 'owner');
+    for (const part of ['.ssh', 'pool']) mkdirSync(join(user, part), { recursive: true, mode: 0o700 });
+    for (const file of ['.ssh/id_ed25519', '.bashrc', 'pool/member.key', 'pool/pool.key']) writeFileSync(join(user, file), 'x', { mode: 0o600 });
+    const made = [
+      'ip link set lo up',
+      'ip link add one type veth peer name two && ip link set one up && ip link set two up',
+      'ip address add 10.200.0.1/24 dev one && ip address add 169.254.169.254/32 dev one',
+      'mount -t tmpfs none /run && mkdir /run/dbus && touch /run/dbus/system_bus_socket /run/docker.sock',
+    ].join(' && ');
+    const report = reported('unshare', ['--net', '--mount', '--propagation', 'private', 'sh', '-c', `${made} || exit 9; exec "$0" "$@"`, process.execPath, command, 'doctor', '--json', ...systemPython], {
+      ...environment({}),
+      HOME: user,
+      POTLUCK_HOME: join(user, 'pool'),
+    });
+    const verdicts = Object.fromEntries(report.probes.map(({ name, verdict, why }) => [name, verdict === 'held' ? verdict : `${verdict}: ${why}`]));
+    const looked = ['ssh-folder', 'ssh-key', 'peer-key', 'shell-start', 'metadata', 'lan', 'd-bus', 'docker', 'system-secrets', 'core-pattern', 'device-mode', 'root', 'family-packet', 'bpf'];
+    expect(Object.fromEntries(looked.map((name) => [name, verdicts[name]]))).toEqual(Object.fromEntries(looked.map((name) => [name, 'held'])));
+    expect(report.level).toBe(2);
+  });
+});
+
 describe.skipIf(!canDelegate())('an ordinary user', () => {
   const own = groups.map((group) => join(group, `potluck-doctor-${process.pid}`));
   let copy = '';
@@ -93,7 +122,7 @@ describe.skipIf(!canDelegate())('an ordinary user', () => {
   const asUser = (before: string) =>
     reported(
       'sh',
-      ['-c', `${before}; exec setpriv --reuid ${USER} --regid ${USER} --clear-groups "$0" "$@"`, process.execPath, join(copy, 'bin', 'potluck.js'), 'doctor', '--json', '--python', '/usr/bin/python3'],
+      ['-c', `${before}; exec setpriv ${asUserArgs.join(' ')} "$0" "$@"`, process.execPath, join(copy, 'bin', 'potluck.js'), 'doctor', '--json', ...systemPython],
       { PATH: '/usr/bin:/bin:/usr/sbin', HOME: join(folder, 'user'), POTLUCK_HOME: join(folder, 'user', 'pool') },
     );
 
