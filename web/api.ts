@@ -84,12 +84,10 @@ export const bulk = (what: 'cancel' | 'again', filter: ApiFilter, asOf: number, 
 export const logins = (): Promise<ApiKey[]> => get('/api/v1/logins');
 export const endLogin = (kind: string, of: string): Promise<{ done: boolean }> => post(`/api/v1/logins/${kind}/${id(of)}`, '', 'DELETE');
 
-/** A part of a task as the bytes that it is, read as text; parts longer than `lengthMax` are cut for the screen. */
+/** A part of a task as the bytes that it is. */
 export async function part(of: string, name: 'program' | 'args' | 'kwargs' | 'result'): Promise<Blob> {
   return (await request(`/api/v1/tasks/${id(of)}/${name}`)).blob();
 }
-
-export const partUrl = (of: string, name: string): string => `/api/v1/tasks/${id(of)}/${name}`;
 
 /** `args` and `kwargs` are JSON texts and go out exactly as they are. */
 export async function submit(task: { program: string; language: string; function: string; args: string; kwargs: string; options: Record<string, unknown> }): Promise<string> {

@@ -7,13 +7,22 @@ import { Jump } from './parts/jump.tsx';
 import { useLive, useTick } from './parts/bits.tsx';
 import { Keys } from './parts/keys.tsx';
 import { nextTheme } from './theme.ts';
-import { linkTo, usePlace } from './router.ts';
+import { linkTo, type Place, usePlace } from './router.ts';
 import { Login, takeCode } from './views/login.tsx';
 import { Overview } from './views/overview.tsx';
+import { Access } from './views/access.tsx';
+import { Processes } from './views/processes.tsx';
+import { Submit } from './views/submit.tsx';
+import { TaskPage } from './views/task.tsx';
+import { Tasks } from './views/tasks.tsx';
 import { plain, roughly } from './words.ts';
 
 const views: readonly { path: string; name: string }[] = [
   { path: '', name: 'Overview' },
+  { path: 'tasks', name: 'Tasks' },
+  { path: 'submit', name: 'Submit' },
+  { path: 'processes', name: 'Processes' },
+  { path: 'access', name: 'Access' },
 ];
 
 function App({ code }: { code: string | undefined }) {
@@ -38,19 +47,27 @@ function Frame() {
             ))}
           </nav>
           <Jump />
-          <button type="button" class="plain" onClick={nextTheme} title="light, dark, or as the system">theme</button>
-          <button type="button" class="plain" onClick={() => void logout()}>log out</button>
+          <span class="tools">
+            <button type="button" class="plain" onClick={nextTheme} title="light, dark, or as the system">theme</button>
+            <button type="button" class="plain" onClick={() => void logout()}>log out</button>
+          </span>
         </div>
       </header>
       <Silence />
-      <View view={view} />
+      <View place={place} />
       <Keys />
     </>
   );
 }
 
-function View({ view: _view }: { view: string }) {
-  return <Overview />;
+function View({ place }: { place: Place }) {
+  const [view, id] = place.path;
+  if (view === undefined) return <Overview />;
+  if (view === 'tasks') return id === undefined ? <Tasks place={place} /> : <TaskPage key={id} id={id} place={place} />;
+  if (view === 'submit') return <Submit place={place} />;
+  if (view === 'processes') return <Processes />;
+  if (view === 'access') return <Access />;
+  return <main><h1>There is nothing at this address</h1><p><a href="#/">To the overview</a></p></main>;
 }
 
 /** Unknown is not none: what is on the screen is old, and this says how old. */
@@ -67,4 +84,6 @@ function Silence() {
 
 const code = takeCode();
 if (code === undefined) start();
-render(<App code={code} />, document.getElementById('app')!);
+const root = document.getElementById('app')!;
+root.replaceChildren();
+render(<App code={code} />, root);

@@ -5,8 +5,9 @@
  * who looks at the page is who runs the peer, so its own key.
  */
 import { readFileSync } from 'node:fs';
-import { PotluckError } from '../errors.ts';
+import { invalidResult, PotluckError } from '../errors.ts';
 import type { Home } from '../home/home.ts';
+import { jsonTextOf } from '../lib/json-text.ts';
 import { sourceOf } from '../lib/stream-ends.ts';
 import { isPruned, type Past, type Story } from '../home/records.ts';
 import { currentAttempt, type Task } from '../home/task-state.ts';
@@ -140,7 +141,7 @@ export class PeerPageHome implements PageHome {
     if (!('accepted' in found.task) && !isSubmittedBy(found.task, viewer, home.state.key)) throw unknownTask(id);
     if (!('accepted' in found.task)) return shown(JSON.parse(prunedTask(found.task).toString()) as Document, undefined, found);
     const { accepted } = found.task;
-    const document = JSON.parse('open' in found ? openTask(home.state, found.open, home.now()) : endedTask(found.task as Story, undefined).toString()) as Document;
+    const document = JSON.parse('open' in found ? openTask(home.state, found.open, home.now()) : endedTask(found.task as Story, placeOf(found.task as Story)).toString()) as Document;
     const task = shown(document, accepted, found);
     if ('open' in found && found.open.state === 'queued') task.waiting = waitingStory(home.state, found.open, { ms: home.now(), wall: Date.now() });
     if (accepted.submitter === viewer) return task;
@@ -153,7 +154,10 @@ export class PeerPageHome implements PageHome {
     const { accepted } = story;
     if (part === 'program') return this.#o.home.provide(accepted.program);
     const value = part === 'result' ? (story as Partial<Story>).ended?.result : accepted[part];
-    return value === undefined ? undefined : this.#o.home.bytesOf(value);
+    if (value === undefined) return undefined;
+    const bytes = await this.#o.home.bytesOf(value);
+    if (part === 'result' && jsonTextOf(bytes) === undefined) throw invalidResult(id, (story as Story).ended.peer);
+    return bytes;
   }
 
   async content(id: string): Promise<TaskContent> {
@@ -193,9 +197,12 @@ export class PeerPageHome implements PageHome {
 
 type Found = { task: Task; open: Task } | { task: Past };
 
-type Document = Omit<ApiTask, 'args_bytes' | 'kwargs_bytes' | 'result_bytes' | 'output_bytes' | 'waiting' | 'own'> & { output?: unknown };
+type Document = Omit<ApiTask, 'args_bytes' | 'kwargs_bytes' | 'result_bytes' | 'output_bytes' | 'waiting' | 'own'> & { output?: unknown; result?: unknown };
 
-function shown({ output: _output, ...document }: Document, accepted: Story['accepted'] | undefined, found: Found): ApiTask {
+/** What stands for the result in a document that is shown without it; a large one is looked at when it is asked for. */
+const placeOf = ({ ended }: Story): Uint8Array => (ended.result instanceof Uint8Array ? ended.result : Buffer.from('null'));
+
+function shown({ output: _output, result: _result, ...document }: Document, accepted: Story['accepted'] | undefined, found: Found): ApiTask {
   const { task } = found;
   const ended = 'ended' in task ? task.ended : undefined;
   const sizes = 'open' in found ? { stdout: found.open.stdout?.size ?? 0, stderr: found.open.stderr?.size ?? 0 } : { stdout: keptBytes(ended?.stdout), stderr: keptBytes(ended?.stderr) };

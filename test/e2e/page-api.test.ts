@@ -86,6 +86,7 @@ describe('a task', () => {
     const id = await submit('{"program":"def main(x): return x * 10 ** 20","args":[3544790567247868102]}');
     const task = apiTask.parse(await ended(id));
     expect(task).toMatchObject({ state: 'done', peer: 'p0', attempt: 1, function: 'main', own: true, args_bytes: 21, result_bytes: 39 });
+    expect(task).not.toHaveProperty('error');
     const { body, headers } = await ask(`/api/v1/tasks/${id}/result`);
     expect(body).toBe('354479056724786810200000000000000000000');
     expect(headers['content-disposition']).toBe(`attachment; filename="${id}.result.json"`);

@@ -8,10 +8,11 @@ const keys: readonly [string, string][] = [
   ['g t', 'tasks'],
   ['g s', 'submit'],
   ['g p', 'processes'],
-  ['g a', 'pool and access'],
+  ['g a', 'access'],
+  ['j k', 'next and previous row of a list'],
   ['?', 'this list'],
 ];
-const places: Readonly<Record<string, string[]>> = { o: [], t: ['tasks'], s: ['submit'], p: ['processes'], a: ['pool'] };
+const places: Readonly<Record<string, string[]>> = { o: [], t: ['tasks'], s: ['submit'], p: ['processes'], a: ['access'] };
 
 export function Keys() {
   const dialog = useRef<HTMLDialogElement>(null);

@@ -17,6 +17,7 @@ export function draw(holder: HTMLElement, lines: readonly Drawn[], onCursor: (at
     {
       width: holder.clientWidth || 300,
       height: 148,
+      padding: [8, 4, 0, 0],
       legend: { show: false },
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false } },
       scales: { y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.1)] } },
