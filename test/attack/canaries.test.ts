@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readToken } from '../../src/identity/invitation-token.ts';
 import { limits } from '../../src/limits.ts';
 import type { Pool } from '../../src/sdk/index.ts';
 import { until } from '../e2e/until.ts';
@@ -119,10 +120,9 @@ describe('what a task is made of', () => {
     const task = submit(false, 0, 2);
     await until('it runs', async () => (await client.task(task.id)).state === 'running');
     expect(hitsInProcesses(tasks, ['cmdline', 'environ'])).toEqual([]);
-    // Only processes that were given it have it: the peers, and the tests that started them.
-    const workers = readdirSync('/proc').filter((pid) => /^\d+$/.test(pid) && isWorker(pid));
-    expect(workers.length).toBeGreaterThan(0);
-    for (const pid of workers) expect(marksIn(readFileSync(`/proc/${pid}/environ`), marks)).toEqual([]);
+    const workers = (await (await pool.client('bea', runner)).status()).processes.filter(({ state }) => state === 'busy');
+    expect(workers).toHaveLength(1);
+    for (const { pid } of workers) expect(marksIn(readFileSync(`/proc/${pid}/environ`), marks)).toEqual([]);
     expect(hitsUnder(temporary, marks)).toEqual([]);
     expect(await task).toBe(marks.result);
     const seen = await client.submit<string[]>({ language: 'python', program: environments, args: [], fresh: true });
@@ -133,7 +133,9 @@ describe('what a task is made of', () => {
     const large = limits.inlineBytesMax * 3;
     await expect(submit(true, large)).rejects.toThrow(marks.raised);
     expect(await submit(false, large)).toContain(marks.result);
-    expect(await submit(false, 0)).toBe(marks.result);
+    const last = submit(false, 0);
+    const kept = await last.outcome();
+    expect(kept.resultJson).toBe(JSON.stringify(marks.result));
     // A worker has the programs that it was given in its own scratch folder, as long as it lives.
     const scratch = join(pool.member('bea').folder, 'peers', runner.name, 'scratch');
     expect(hitsUnder(pool.member('bea').folder, marks).filter(({ place, mark }) => mark !== 'program' || !place.startsWith(scratch))).toEqual([]);
@@ -141,15 +143,13 @@ describe('what a task is made of', () => {
     expect(hitsUnder(pool.member('cyd').folder, marks)).toEqual([]);
     expect(hitsUnder(temporary, marks)).toEqual([]);
     // At home it is kept, in the store of that peer and nowhere else.
-    const kept = hitsUnder(pool.member('ada').folder, marks);
-    expect(kept.map(({ mark }) => mark)).toEqual(expect.arrayContaining(['program', 'argument', 'result', 'raised']));
-    expect(kept.filter(({ place }) => !place.startsWith(join(pool.member('ada').folder, 'peers', home.name)))).toEqual([]);
+    const atHome = hitsUnder(pool.member('ada').folder, marks);
+    expect(atHome.map(({ mark }) => mark)).toEqual(expect.arrayContaining(['program', 'argument', 'result', 'raised']));
+    expect(atHome.filter(({ place }) => !place.startsWith(join(pool.member('ada').folder, 'peers', home.name)))).toEqual([]);
     expect(marksIn(Buffer.from(pool.logs()), marks)).toEqual([]);
-    for (const name of ['bea', 'cyd']) {
-      for (const args of [['status'], ['history'], ['peers']]) {
-        const ran = await pool.cli(name, [...args, '--json', '--port', String(home.port)]);
-        expect({ args, found: marksIn(Buffer.from(ran.stdout + ran.stderr), marks) }).toEqual({ args, found: [] });
-      }
+    for (const args of [['status'], ['history'], ['peers'], ['task', kept.id], ['wait', kept.id], ['cancel', kept.id]]) {
+      const ran = await pool.cli('bea', [...args, '--json', '--port', String(home.port)]);
+      expect({ args, found: marksIn(Buffer.from(ran.stdout + ran.stderr), marks) }).toEqual({ args, found: [] });
     }
   });
 
@@ -184,15 +184,20 @@ describe('private keys', () => {
   });
 });
 
-/** Whether it is a process of a peer of this pool that runs tasks: it is below a peer, and not the peer itself. */
-function isWorker(pid: string): boolean {
-  try {
-    for (let at = Number(pid), first = true; at > 1; first = false) {
-      if (!first && at === runner.process.pid) return true;
-      at = Number(/\) . (\d+)/.exec(readFileSync(`/proc/${at}/stat`, 'latin1'))?.[1] ?? 0);
-    }
-  } catch {
-    // It has ended meanwhile.
-  }
-  return false;
-}
+describe('an invitation', () => {
+  it('is kept nowhere: the tracker has the public half, and who joins forgets it', async () => {
+    const { token, id } = JSON.parse((await pool.cli('ada', ['invite', '--json', '--address', `127.0.0.1:${pool.trackerPort}`])).stdout) as { token: string; id: string };
+    const { seed } = readToken(token);
+    const secrets = { token, middle: token.slice(60, 92), end: token.slice(-40), seed: Buffer.from(seed), hex: Buffer.from(seed).toString('hex'), base64: Buffer.from(seed).toString('base64').slice(0, 42), base64url: Buffer.from(seed).toString('base64url') };
+    const dan = join(pool.root, 'dan');
+    mkdirSync(dan, { mode: 0o700 });
+    const env = { POTLUCK_HOME: dan, TMPDIR: temporary };
+    const joined = await pool.cli('ada', ['join', token, '--json'], { env });
+    expect(joined.status).toBe(0);
+    const again = await pool.cli('ada', ['join', '-'], { env, input: token });
+    const broken = await pool.cli('ada', ['join', `${token.slice(0, -2)}xx`], { env: { ...env, POTLUCK_HOME: join(pool.root, 'eve') } });
+    for (const { stdout, stderr } of [joined, again, broken, await pool.cli('ada', ['invite', '--list', '--json']), await pool.cli('ada', ['audit', '--json']), await pool.cli('ada', ['invite', '--revoke', id])]) expect(marksIn(Buffer.from(stdout + stderr), secrets)).toEqual([]);
+    expect(hitsUnder(pool.root, secrets)).toEqual([]);
+    expect(hitsInProcesses(secrets, ['cmdline', 'environ'])).toEqual([]);
+  });
+});
