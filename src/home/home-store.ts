@@ -182,7 +182,7 @@ export class HomeStore {
     const before = this.segments.all.length;
     const facts = this.segments.at(active.firstSeq, first);
     facts.bytes += bytes;
-    for (const [at, record] of records.entries()) count(facts, record, first + at);
+    for (let at = 0; at < records.length; at += 1) count(facts, records[at]!, first + at);
     if (before > 0 && this.segments.all.length > before) this.onRotated();
   }
 

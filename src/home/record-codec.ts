@@ -46,15 +46,24 @@ const keptFields = (kept: Kept | undefined) => (kept === undefined ? null : [kep
 const attemptsFields = (attempts: readonly AttemptStory[]) => attempts.flatMap(({ attempt, key, peer, state, reason, at, wall }) => [attempt, key, peer, state, reason, at, wall]);
 
 /** The fields of an `accepted` record behind its kind: also the first ones of a task that is told again. */
-function acceptedFields(record: RecordOf<'accepted'>): unknown[] {
-  const { id, program, language, args, kwargs, options, digest, submitter, at, wall } = record;
-  return [id, program, language, record.function, args, orNull(kwargs), options, digest, submitter, at, wall];
-}
+const acceptedFields = (record: RecordOf<'accepted'>): unknown[] => fieldsOf(record).slice(1);
 
-function fieldsOf(record: HomeRecord): unknown[] {
+/** Where there is a record for every task, its fields go into an array that is used again. */
+function fieldsOf(record: HomeRecord, into: unknown[] = []): Fields {
   switch (record.kind) {
-    case 'accepted':
-      return [kinds.accepted, ...acceptedFields(record)];
+    case 'accepted': {
+      const { id, program, language, args, kwargs, options, digest, submitter, at, wall } = record;
+      into.push(kinds.accepted, id, program, language, record.function, args, orNull(kwargs), options, digest, submitter, at, wall);
+      return into;
+    }
+    case 'assigned':
+      into.push(kinds.assigned, record.id, record.attempt, record.key, record.peer, receiptFieldsOf(record.receipt), record.at, record.wall);
+      return into;
+    case 'ended': {
+      const { id, state, peer, attempt, result, error, runMs, at, wall, stdout, stderr } = record;
+      into.push(kinds.ended, id, state, peer, attempt, orNull(result), orNull(error), runMs, at, wall, keptFields(stdout), keptFields(stderr));
+      return into;
+    }
     case 'restated': {
       const { seq, attempts, receipt, losses, failures, avoid, notBefore, assignedAt, isAssigned, at, wall } = record;
       const story = [seq, attemptsFields(attempts), receipt === null ? null : receiptFieldsOf(receipt)];
@@ -66,27 +75,27 @@ function fieldsOf(record: HomeRecord): unknown[] {
     }
     case 'pruned':
       return [kinds.pruned, record.since, record.tasks.flatMap(({ id, digest, state, endedWall }) => [id, digest, state, endedWall]), record.at, record.wall];
-    case 'assigned':
-      return [kinds.assigned, record.id, record.attempt, record.key, record.peer, receiptFieldsOf(record.receipt), record.at, record.wall];
     case 'requeued':
       return [kinds.requeued, record.id, record.why, record.reason, record.at, record.wall];
-    case 'ended': {
-      const { id, state, peer, attempt, result, error, runMs, at, wall, stdout, stderr } = record;
-      return [kinds.ended, id, state, peer, attempt, orNull(result), orNull(error), runMs, at, wall, keptFields(stdout), keptFields(stderr)];
-    }
   }
 }
+
+/** By kind, the fields of the record that is written and of the one before. */
+const scratch = widths.map((): [unknown[], unknown[]] => [[], []]);
 
 /** The bytes are lent until the next call: the log copies them. `firstSeq`: number of the first record. */
 export function encodeGroup(records: readonly HomeRecord[], firstSeq: number): Buffer {
   writer.length = 0;
   writer.number(firstSeq);
   writer.number(records.length);
-  const before: Fields[] = [];
+  const before: (Fields | undefined)[] = [];
   for (const record of records) {
-    const fields = fieldsOf(record);
-    const kind = fields[0] as number;
+    const kind = kinds[record.kind];
     const last = before[kind];
+    const [one, other] = scratch[kind]!;
+    const into = last === one ? other : one;
+    into.length = 0;
+    const fields = fieldsOf(record, into);
     writer.byte(kind);
     for (let at = 1; at < fields.length; at += 1) {
       const value = fields[at];
@@ -95,6 +104,8 @@ export function encodeGroup(records: readonly HomeRecord[], firstSeq: number): B
     }
     before[kind] = fields;
   }
+  // Nothing of a record is kept alive by them.
+  for (const [one, other] of scratch) one.length = other.length = 0;
   return writer.bytes.subarray(0, writer.length);
 }
 

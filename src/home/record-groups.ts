@@ -9,19 +9,21 @@ const recordsMax = 64;
 const bytesMax = 4 * 1024 * 1024;
 
 /** Cuts what one flush takes into groups, in order. */
-export function* groupsOf(records: readonly HomeRecord[]): Generator<readonly HomeRecord[]> {
+export function groupsOf(records: readonly HomeRecord[]): (readonly HomeRecord[])[] {
+  const groups: (readonly HomeRecord[])[] = [];
   let from = 0;
   let bytes = 0;
-  for (const [at, record] of records.entries()) {
-    const size = roughBytes(record);
+  for (let at = 0; at < records.length; at += 1) {
+    const size = roughBytes(records[at]!);
     if (at > from && (at - from === recordsMax || bytes + size > bytesMax)) {
-      yield records.slice(from, at);
+      groups.push(records.slice(from, at));
       from = at;
       bytes = 0;
     }
     bytes += size;
   }
-  if (from < records.length) yield records.slice(from);
+  if (from < records.length) groups.push(records.slice(from));
+  return groups;
 }
 
 const fixedBytes = 300;

@@ -77,8 +77,11 @@ export class FrameWriter {
   readonly #writer = new Writer();
   /** The last message, and where its frame begins; a frame of rows has a count. */
   #last: Message | undefined;
-  /** Its fields, worked out when a message of the same kind follows. */
+  /** Its fields, worked out when a message of the same kind follows, and their values. */
   #keys: string[] | undefined;
+  #values: unknown[] = [];
+  /** Of the message that is being added. */
+  #nextValues: unknown[] = [];
   #start = 0;
   #countAt = 0;
   #count = 0;
@@ -92,7 +95,7 @@ export class FrameWriter {
     const last = this.#last;
     if (last !== undefined && last.kind === message.kind) {
       const keys = (this.#keys ??= keysOf(last));
-      if (hasFields(message, keys) && (this.#count > 0 ? this.#addRow(message, last, keys) : this.#beginRows(message, keys))) return;
+      if (valuesInto(this.#nextValues, message, keys) && (this.#count > 0 ? this.#addRow(message) : this.#beginRows(message, keys))) return;
     }
     this.#start = this.#writer.length;
     encodeInto(this.#writer, message);
@@ -104,6 +107,8 @@ export class FrameWriter {
   take(): Buffer {
     this.#last = undefined;
     this.#keys = undefined;
+    this.#values.length = 0;
+    this.#nextValues.length = 0;
     this.#count = 0;
     return this.#writer.take();
   }
@@ -120,17 +125,19 @@ export class FrameWriter {
     this.#countAt = writer.length;
     writer.room(COUNT_BYTES);
     writer.length += COUNT_BYTES;
-    for (const key of keys) writer.value(fieldOf(message, key));
+    for (const value of this.#nextValues) writer.value(value);
     return this.#close(start, start, message, 1);
   }
 
-  #addRow(message: Message, last: Message, keys: readonly string[]): boolean {
+  #addRow(message: Message): boolean {
     const writer = this.#writer;
     const end = writer.length;
     if (end - this.#start > BATCH_BYTES || this.#count >= ROWS_MAX) return false;
-    for (const key of keys) {
-      const value = fieldOf(message, key);
-      if (value === fieldOf(last, key)) writer.same();
+    const last = this.#values;
+    const next = this.#nextValues;
+    for (let at = 0; at < next.length; at += 1) {
+      const value = next[at];
+      if (value === last[at]) writer.same();
       else writer.value(value);
     }
     return this.#close(this.#start, end, message, this.#count + 1);
@@ -150,6 +157,7 @@ export class FrameWriter {
     this.#start = start;
     this.#count = count;
     this.#last = message;
+    [this.#values, this.#nextValues] = [this.#nextValues, this.#values];
     return true;
   }
 }
@@ -157,15 +165,17 @@ export class FrameWriter {
 const fieldOf = (message: Message, key: string): unknown => (message as unknown as Record<string, unknown>)[key];
 const keysOf = (message: Message): string[] => Object.keys(message).filter((key) => key !== 'kind' && fieldOf(message, key) !== undefined);
 
-/** Whether it has just these fields, in this order. */
-function hasFields(message: Message, keys: readonly string[]): boolean {
-  let at = 0;
+/** Reads the values, if it has just these fields, in this order. */
+function valuesInto(values: unknown[], message: Message, keys: readonly string[]): boolean {
+  values.length = 0;
   for (const key in message) {
-    if (key === 'kind' || fieldOf(message, key) === undefined) continue;
-    if (keys[at] !== key) return false;
-    at += 1;
+    if (key === 'kind') continue;
+    const value = fieldOf(message, key);
+    if (value === undefined) continue;
+    if (keys[values.length] !== key) return false;
+    values.push(value);
   }
-  return at === keys.length;
+  return values.length === keys.length;
 }
 
 /** Makes messages of the bytes of one link, however they are cut. */
@@ -255,8 +265,8 @@ export class Decoder {
         wireCounters.unknownKinds += count;
         return;
       }
-      const fields: Record<string, unknown> = {};
-      for (let row = 0; row < count; row += 1) rows.push(row === 0 ? firstRow(reader, kind, keys, fields) : nextRow(reader, kind, keys, fields, rows[row - 1]!));
+      const values: unknown[] = [];
+      for (let row = 0; row < count; row += 1) rows.push(row === 0 ? firstRow(reader, kind, keys, values) : nextRow(reader, kind, keys, values, rows[row - 1]!));
       if (!reader.isAtEnd) throw new MalformedFrame('bytes after the last row');
     } catch (error) {
       if (error instanceof MalformedData) throw new MalformedFrame(`rows that are not MessagePack: ${error.message}`, { cause: error });
@@ -307,19 +317,21 @@ function checkedKeys(keys: unknown): string[] {
   return keys as string[];
 }
 
-/** `fields` remembers what was read, for the rows that follow. */
-function firstRow(reader: Reader, kind: MessageKind, keys: readonly string[], fields: Record<string, unknown>): Message {
-  for (const key of keys) fields[key] = reader.value(0);
-  return toShape(kind, { ...fields });
+/** `values` remembers what was read, for the rows that follow. */
+function firstRow(reader: Reader, kind: MessageKind, keys: readonly string[], values: unknown[]): Message {
+  const fields: Record<string, unknown> = {};
+  for (const key of keys) values.push((fields[key] = reader.value(0)));
+  return toShape(kind, fields);
 }
 
-function nextRow(reader: Reader, kind: MessageKind, keys: readonly string[], fields: Record<string, unknown>, before: Message): Message {
+function nextRow(reader: Reader, kind: MessageKind, keys: readonly string[], values: unknown[], before: Message): Message {
   const message = { ...before } as unknown as Record<string, unknown>;
   const { shape } = messageSchemas[kind] as unknown as { shape: Record<string, z.ZodType | undefined> };
-  for (const key of keys) {
-    const read = reader.valueOr(fields[key]);
-    if (read === fields[key]) continue;
-    fields[key] = read;
+  for (let at = 0; at < keys.length; at += 1) {
+    const read = reader.valueOr(values[at]);
+    if (read === values[at]) continue;
+    values[at] = read;
+    const key = keys[at]!;
     if (fieldIsQuickly(kind, key, read)) {
       message[key] = read;
       continue;
