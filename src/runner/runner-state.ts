@@ -358,10 +358,10 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     // A kill was on its way: what it was told to be is what it is, once the worker is gone.
     if (attempt?.state === 'ending') return;
     worker.jobs.shift();
-    const spent = leftovers || worker.fresh;
-    if (spent && worker.state !== 'dying') this.#retire(worker);
     if (attempt !== undefined) this.#answered(attempt, runUs, result, resultBytes, error);
+    // The next one may have begun: it has its slot until it was taken back, or the worker is gone.
     this.#advance(worker);
+    if (leftovers || worker.fresh) this.#retire(worker, worker.jobs.length > 0);
   }
 
   /** The first job of the worker is the one that runs. */
@@ -408,18 +408,16 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     const worker = this.#workers.get(id);
     if (worker === undefined) return;
     this.#workers.remove(id);
-    const [first, ...others] = worker.jobs;
-    for (const { key } of others.toReversed()) this.#unfeed(key);
-    const attempt = first === undefined ? undefined : this.attempts.get(first.key);
-    if (attempt === undefined) return;
-    if (attempt.state === 'fed') return this.#unfeed(first!.key);
-    if (attempt.verdict === undefined && attempt.unstarted !== undefined) {
-      this.#remove(attempt);
-      this.#turnAway(attempt.home, attempt.message, 'no_interpreter', attempt.unstarted);
+    // What could not be taken back when the worker was to be ended may have begun.
+    const [first, ...others] = worker.jobs.map(({ key }) => this.attempts.get(key));
+    for (const other of others) if (other !== undefined) this.#end(other, other.verdict ?? givenBack, 0);
+    if (first === undefined) return;
+    if (first.verdict === undefined && first.unstarted !== undefined) {
+      this.#remove(first);
+      this.#turnAway(first.home, first.message, 'no_interpreter', first.unstarted);
       return;
     }
-    const verdict = attempt.verdict ?? workerDied('its worker ended');
-    this.#end(attempt, verdict, Math.round((this.#now.ms - attempt.startedAt) * 1000));
+    this.#end(first, first.verdict ?? givenBack, Math.round((this.#now.ms - first.startedAt) * 1000));
   }
 
   /** A job that had not started goes back to the head of its queue, or ends if it was told to. */
@@ -451,9 +449,10 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     if (worker !== undefined) this.#retire(worker);
   }
 
-  #retire(worker: Worker): void {
+  /** @param isShared jobs that did not cause its end may not have begun */
+  #retire(worker: Worker, isShared: boolean = worker.jobs.length > 1): void {
     if (worker.state === 'dying') return;
-    if (worker.jobs.length > 1) this.#out.send.push({ to: 'take_back', worker: worker.id });
+    if (isShared) this.#out.send.push({ to: 'take_back', worker: worker.id });
     worker.state = 'dying';
     this.#out.send.push({ to: 'kill', worker: worker.id });
   }
@@ -571,6 +570,9 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     return Math.max(at, ms + 1);
   }
 }
+
+/** An attempt that was in the way when its worker had to be ended: no fault of its task. */
+const givenBack: NonNullable<Attempt['verdict']> = { outcome: 'killed', error: { code: 'worker_died', message: 'its worker was ended because of what ran in it before' } };
 
 function drop<T>(from: T[], value: T): void {
   const at = from.indexOf(value);

@@ -95,6 +95,29 @@ describe('workers', () => {
     expect(ordersIn(decided, 'kill')).toEqual([worker]);
   });
 
+  it('in which a job left something behind hold the slot of the next one, which may have begun, and give it back', () => {
+    const r = new TestRunner(1);
+    const worker = r.runs(1);
+    r.offer(2, { ahead: true });
+    expect(ordersIn(r.answers(worker, undefined, { leftovers: true }), 'take_back')).toEqual([worker]);
+    expect(r.state.running).toBe(1);
+    r.tell({ type: 'taken_back', worker, jobs: [] });
+    expect(ordersIn(r.offer(3), 'spawn')).toEqual([]);
+    const decided = r.tell({ type: 'worker_gone', worker });
+    expect(endsIn(decided)).toEqual([['t2', 'killed']]);
+    expect(ordersIn(decided, 'spawn')).toHaveLength(1);
+  });
+
+  it('that were ended in a job do not have the one behind it run a second time, had it begun', () => {
+    const r = new TestRunner(1);
+    const worker = r.runs(1);
+    for (const number of [2, 3]) r.offer(number, { ahead: true });
+    r.kill(1);
+    r.tell({ type: 'taken_back', worker, jobs: [3] });
+    expect(endsIn(r.tell({ type: 'worker_gone', worker }))).toEqual([['t2', 'killed'], ['t1', 'killed']]);
+    expect(fedIn(r.pass(1))).not.toContain('t2');
+  });
+
   it('that are warm before the first task are used for it', () => {
     const r = new TestRunner(1);
     const [worker] = ordersIn(r.tell({ type: 'warmed', language: 'python' }), 'spawn');
