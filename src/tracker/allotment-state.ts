@@ -204,9 +204,11 @@ export class Allotment {
     const shares = fairShares(capacity, claims.map(({ wanted }) => wanted));
     const deficits = claims.map(({ home, served }, at) => (starving.includes(home) ? Math.max(0, Math.max(1, Math.floor(shares[at]!)) - served) : 0));
     let lacking = sum(deficits) - coming;
+    // What only others could use stays, or it would be given out again in the next round, and so on.
+    const below = claims.filter((_, at) => deficits[at]! > 0).map(({ home }) => home);
     // Idle slots that nobody wants count against no share: they would cost their home the one that it can use.
     claims.forEach(({ home, served }, at) => {
-      lacking -= this.#takeFrom(home, Math.min(lacking, served - Math.ceil(shares[at]!)), starving);
+      lacking -= this.#takeFrom(home, Math.min(lacking, served - Math.ceil(shares[at]!)), below);
     });
     if (lacking > 0) this.#takeTurns(claims.map(({ home }) => home), lacking, starving);
   }
@@ -235,8 +237,8 @@ export class Allotment {
   #takeTurns(homes: readonly Member[], lacking: number, starving: readonly Member[]): void {
     const oldest = (home: Member) => Math.min(...[...home.allowed.values()].filter(({ slots }) => slots > 0).map(({ at }) => at));
     const served = homes.filter((home) => total(home) > 0 && this.#nowMs - oldest(home) >= turnMs).toSorted((a, b) => oldest(a) - oldest(b));
-    const hungriest = starving.filter((home) => total(home) === 0).length;
-    for (const home of served.slice(0, Math.min(lacking, hungriest))) this.#takeFrom(home, 1, starving);
+    const hungriest = starving.filter((home) => total(home) === 0);
+    for (const home of served.slice(0, Math.min(lacking, hungriest.length))) this.#takeFrom(home, 1, hungriest);
   }
 
   #note(home: Member, peer: string): void {
