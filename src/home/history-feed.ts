@@ -9,6 +9,9 @@ import { HistoryUnavailable } from '../store/store-errors.ts';
 import { encodeStory } from './record-codec.ts';
 import type { PrunedTask, Story } from './records.ts';
 
+/** What history is searched in. */
+export type History = Pick<HistoryIndex, 'start' | 'apply' | 'settled' | 'get' | 'getPruned' | 'query' | 'dropBefore' | 'stop'>;
+
 const gapMs = 1_000;
 const quietMs = 200;
 const lagMsMax = 5_000;
@@ -20,7 +23,7 @@ const offerMax = 500;
 type Gathered = { story: Story; seq: number } | { pruned: readonly PrunedTask[]; seq: number };
 
 export class HistoryFeed {
-  readonly index: HistoryIndex;
+  readonly index: History;
   readonly #homeKey: string;
   #gathered: Gathered[] = [];
   #gatheredCount = 0;
@@ -32,7 +35,7 @@ export class HistoryFeed {
   #handedSeq = 0;
 
   /** @param homeKey the home's own: its user's tasks are not marked with it */
-  constructor(index: HistoryIndex, homeKey: string) {
+  constructor(index: History, homeKey: string) {
     this.index = index;
     this.#homeKey = homeKey;
   }

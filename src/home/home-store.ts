@@ -12,7 +12,6 @@
  *    one that is made again from the journal is the same.
  * 5. A blob goes after the last record that names it, never before.
  */
-import { open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FingerprintGenerations } from '../lib/fingerprint-generations.ts';
 import { Blobs } from '../store/blobs.ts';
@@ -24,7 +23,7 @@ import { realFiles } from '../store/real-files.ts';
 import { HistoryUnavailable, JournalFailed } from '../store/store-errors.ts';
 import type { OutcomeState } from '../wire/messages.ts';
 import { BlobNames } from './blob-names.ts';
-import { HistoryFeed } from './history-feed.ts';
+import { type History, HistoryFeed } from './history-feed.ts';
 import { decodeGroup, decodeStory, encodeGroup, type Outline, outlineGroup } from './record-codec.ts';
 import { groupsOf } from './record-groups.ts';
 import type { HomeRecord, Past, PrunedTask, Story } from './records.ts';
@@ -42,8 +41,9 @@ export interface HomeStoreOptions {
   /** The home's own key. */
   key: string;
   indexWorker: URL;
-  /** The disk under journal and blobs, and the bounds: only tests have a reason to choose them. */
+  /** The disk under journal and blobs, what history is searched in, and the bounds: only tests have a reason to choose them. */
   files?: Files;
+  index?: History;
   segmentBytesMax?: number;
   retention?: Partial<Retention>;
 }
@@ -57,7 +57,7 @@ export interface Reopened {
 
 export class HomeStore {
   readonly blobs: Blobs;
-  readonly index: HistoryIndex;
+  readonly index: History;
   /** Ids of ended tasks, pruned ones included. */
   readonly endedIds = new FingerprintGenerations();
   readonly retention: Retention;
@@ -83,7 +83,7 @@ export class HomeStore {
     this.#lock = new StoreLock(options.folder);
     this.retention = { ...defaultRetention, ...options.retention };
     this.blobs = new Blobs(this.#files, join(options.folder, 'blobs'), (hash) => this.#names.came(hash, performance.now()));
-    this.index = new HistoryIndex({ path: join(options.folder, 'history.db'), worker: options.indexWorker });
+    this.index = options.index ?? new HistoryIndex({ path: join(options.folder, 'history.db'), worker: options.indexWorker });
     this.#feed = new HistoryFeed(this.index, options.key);
   }
 
@@ -186,18 +186,20 @@ export class HomeStore {
     if (before > 0 && this.segments.all.length > before) this.onRotated();
   }
 
-  /** Whether the disk takes a write of some size again; nothing of it stays. */
+  /** Whether the disk takes a write of some size again; nothing of it stays. Throws JournalFailed. */
   async probe(): Promise<void> {
     const path = join(this.#o.folder, 'probe');
-    const file = await open(path, 'w', 0o600);
     try {
-      await file.write(Buffer.alloc(probeBytes));
-      await file.sync();
+      const file = await this.#files.open(path);
+      try {
+        await file.write(0, Buffer.alloc(probeBytes));
+        await file.sync();
+      } finally {
+        await file.close();
+        await this.#files.remove(path);
+      }
     } catch (error) {
       throw new JournalFailed(this.#o.folder, error);
-    } finally {
-      await file.close();
-      await unlink(path);
     }
   }
 

@@ -39,7 +39,7 @@ export interface HomeOptions {
   folder: string;
   indexWorker: URL;
   /** What only tests choose. */
-  store?: Pick<HomeStoreOptions, 'files' | 'segmentBytesMax' | 'retention'>;
+  store?: Pick<HomeStoreOptions, 'files' | 'index' | 'segmentBytesMax' | 'retention'>;
   connect: (info: PeerInfo) => Promise<Connection>;
   /** Facts for `status` that are not the home's own. */
   about: () => Record<string, unknown>;

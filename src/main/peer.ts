@@ -28,7 +28,7 @@ import { probeLevel } from '../sandbox/levels.ts';
 import { aheadMax } from '../sandbox/worker.ts';
 import { Workers } from '../sandbox/workers.ts';
 import { version } from '../version.ts';
-import { type Connection, connectInMemory, type Language, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
+import { type Connection, connectInMemory, dial, type Language, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
 import { acceptanceFor, hasOthers, OnlyOwnNotice } from './acceptance.ts';
 import { BoxProof } from './box-proof.ts';
 import { withFreePort } from './free-ports.ts';
@@ -47,6 +47,7 @@ import { TrackerLink } from './tracker-link.ts';
 
 const portsTried = 50;
 const trackerMs = 10_000;
+const trackerDialMs = 3_000;
 
 export async function runPeer(options: PeerOptions): Promise<void> {
   exitWithParent();
@@ -141,9 +142,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
       known = await readPool(path);
       await roster.refresh();
     },
-    identity,
-    members: roster,
-    trackerKey: () => roster.trackerKey,
+    connect: (address) => dial({ ...address, identity, members: roster, expectKey: roster.trackerKey, timeoutMs: trackerDialMs, unreachable: 'tracker_unreachable' }),
     onConfirmed: () => roster.confirm(),
     hello: () => ({ version, incarnation, as: 'peer', name, self: { ...self, addresses: addresses(), isolation: proof.proven.level, ...runner.state.acceptance.standingOnceLinked() } }),
     load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining, isolation: proof.proven.level, ...runner.standing() }),

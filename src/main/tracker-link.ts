@@ -5,7 +5,7 @@
 import { causeText, PotluckError } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { limits } from '../limits.ts';
-import { type Address, type Connection, dial, errorOf, greet, isSilent, type LinkIdentity, type LinkMembership, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
+import { type Address, type Connection, errorOf, greet, isSilent, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
 import { hostAndPort } from './machine.ts';
 
 export interface TrackerLinkOptions {
@@ -13,10 +13,8 @@ export interface TrackerLinkOptions {
   addresses: () => readonly Address[];
   /** Called before it is dialled: this machine may have joined a pool meanwhile. */
   refresh: () => Promise<void>;
-  identity: LinkIdentity;
-  members: LinkMembership;
-  /** The key that the tracker must show. */
-  trackerKey: () => string;
+  /** A new link to the tracker, if it answers there. */
+  connect: (address: Address) => Promise<Connection>;
   /** It is linked, and says nothing of a newer roster. */
   onConfirmed: () => void;
   hello: () => MessageBody<'hello'>;
@@ -32,7 +30,6 @@ export interface TrackerLinkOptions {
 
 const placeOf = ({ host, port }: Address): string => hostAndPort(host, port);
 
-const dialMs = 3_000;
 const loadEveryMs = 250;
 
 export class TrackerLink {
@@ -129,9 +126,8 @@ export class TrackerLink {
 
   /** One link from dial to close. */
   async #session(linked: () => void): Promise<void> {
-    const { identity, members } = this.#o;
     const { host, port } = this.address;
-    const connection = await dial({ host, port, identity, members, expectKey: this.#o.trackerKey(), timeoutMs: dialMs, unreachable: 'tracker_unreachable' });
+    const connection = await this.#o.connect(this.address);
     const hello = await greet(connection, this.#o.hello());
     if (hello.as !== 'tracker') {
       connection.close();

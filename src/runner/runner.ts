@@ -53,7 +53,7 @@ export interface RunnerShellOptions {
   /** For the pool's audit. */
   report: (observation: Observation) => void;
   broken: (error: unknown) => void;
-  meter?: LoadMeter;
+  meter?: Pick<LoadMeter, 'sample'>;
 }
 
 const sampleMs = 250;

@@ -6,11 +6,11 @@ const seeds = Number(process.env['POTLUCK_SIM_SEEDS'] ?? 60);
 const firstSeed = Number(process.env['POTLUCK_SIM_SEED'] ?? 1);
 
 describe('a pool of three users from a seed', () => {
-  it(`keeps their machines and tasks apart in ${seeds} runs with a revocation and faults`, { timeout: 120_000 }, () => {
+  it(`keeps their machines and tasks apart in ${seeds} runs with a revocation and faults`, { timeout: 120_000 }, async () => {
     const seen = { done: 0, foreignRuns: 0 };
     for (let seed = firstSeed; seed < firstSeed + seeds; seed += 1) {
       try {
-        const { pool, foreignRuns } = simulateMembers(seed);
+        const { pool, foreignRuns } = await simulateMembers(seed);
         seen.done += pool.ledger.count('done');
         seen.foreignRuns += foreignRuns;
       } catch (error) {

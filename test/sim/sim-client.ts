@@ -1,45 +1,52 @@
-/** A simulated client: submits to its home, dials again when the link is lost, submits again what has no outcome. */
-import { Backoff } from '../../src/lib/backoff.ts';
-import { limits } from '../../src/limits.ts';
-import type { Message, MessageOf, TaskOptions } from '../../src/wire/messages.ts';
-import type { Ledger } from './ledger.ts';
-import type { LinkEnd } from './network.ts';
-import type { Dial } from './sim-runner-links.ts';
+/** A simulated program: the SDK as it is, on a link through the simulated network. */
+import { causeText, PotluckError } from '../../src/errors.ts';
+import { Pool } from '../../src/sdk/pool.ts';
+import type { TaskOptions } from '../../src/wire/messages.ts';
+import { greet } from '../../src/wire/hello.ts';
+import { Broken, type Ledger } from './ledger.ts';
+import type { Network } from './network.ts';
+import { type Folder, SimRoster } from './sim-roster.ts';
 import { argsFor, type Behaviour } from './sim-workers.ts';
-import { type Member, membershipOf } from './members.ts';
-import type { Life, World } from './world.ts';
+import { type Life, lifeOf, type Machine, type World } from './world.ts';
 
 export interface Plan {
   id: string;
   behaviour: Behaviour;
   options?: TaskOptions;
   follow?: boolean;
+  /** One of a few programs. */
   program?: string;
+  /** The arguments have so many bytes more. */
+  argsBytes?: number;
 }
 
 export interface SimClientOptions {
   world: World;
   ledger: Ledger;
+  network: Network;
+  machine: Machine;
+  folder: Folder;
+  trackerKey: string;
   home: string;
-  member: Member;
-  dial: Dial;
   onEnd?: (id: string) => void;
 }
 
+const startAgainMs = 300;
+
 export class SimClient {
+  readonly home: string;
   readonly #o: SimClientOptions;
-  readonly #life: Life;
-  readonly #open = new Map<string, { plan: Plan; accepted: boolean }>();
+  /** What it has submitted and knows no end of; a program that is started again submits it again. */
+  readonly #open = new Map<string, Plan>();
+  readonly #whenUpActs: ((pool: Pool) => void)[] = [];
   readonly #reasons: string[] = [];
-  #end: LinkEnd | undefined;
+  #life: Life | undefined;
+  #pool: Pool | undefined;
+  #starts = 0;
 
   constructor(options: SimClientOptions) {
     this.#o = options;
-    this.#life = { alive: true, member: membershipOf(options.member) };
-  }
-
-  start(): void {
-    this.#dial(new Backoff(limits.redialMsMin, limits.redialMsMax, () => this.#o.world.between(0, 1)));
+    this.home = options.home;
   }
 
   /** Reasons for waiting that it was told. */
@@ -47,68 +54,120 @@ export class SimClient {
     return this.#reasons;
   }
 
+  get life(): Life | undefined {
+    return this.#life;
+  }
+
+  start(): void {
+    if (this.#life !== undefined) return;
+    const { world, machine } = this.#o;
+    const life = lifeOf(`${machine.name}-${(this.#starts += 1)}`, machine);
+    this.#life = life;
+    world.later(0, life, () => this.#connect(life));
+  }
+
+  /** The process is killed. What it submitted goes on. */
+  crash(): void {
+    const life = this.#life;
+    if (life === undefined) return;
+    life.alive = false;
+    this.#life = undefined;
+    this.#pool = undefined;
+    this.#o.network.died(life, false);
+  }
+
   submit(plan: Plan): void {
-    this.#o.ledger.planned(plan.id, plan.options?.once === true, this.#o.member.key);
-    this.#o.ledger.entry(plan.id).submitted = true;
-    this.#open.set(plan.id, { plan, accepted: false });
-    this.#end?.send(submission(plan));
+    const { ledger } = this.#o;
+    ledger.planned(plan.id, plan.options ?? {}, this.#o.folder.member.key);
+    ledger.submitted(plan.id);
+    this.#open.set(plan.id, plan);
+    this.#do((pool) => this.#send(pool, plan));
   }
 
-  /** A second time, as a client does that does not know what became of the first. */
-  submitAgain(id: string): void {
-    const open = this.#open.get(id);
-    if (open !== undefined) this.#end?.send(submission(open.plan));
-  }
-
-  cancel(id: string): void {
-    if (this.#open.has(id)) this.#end?.send({ kind: 'cancel', id });
-  }
-
-  #dial(backoff: Backoff): void {
-    const { world, dial, home } = this.#o;
-    const again = () => {
-      this.#end = undefined;
-      world.later(backoff.next(), this.#life, () => this.#dial(backoff));
-    };
-    dial(this.#life, home, { kind: 'hello', version: '0', incarnation: '', as: 'client', name: 'client' }, (end) => {
-      if (end === undefined) return again();
-      end.onClose = again;
-      end.onMessage = (message) => {
-        if (message.kind !== 'hello') return this.#heard(message);
-        backoff.reset();
-        this.#end = end;
-        for (const { plan, accepted } of this.#open.values()) {
-          if (accepted && world.chance(0.5)) end.send({ kind: 'watch', id: plan.id, follow: plan.follow ?? false });
-          else end.send(submission(plan));
-        }
-      };
+  /** Another task under an id that is taken: it must be refused. */
+  submitConflicting(plan: Plan): void {
+    const { world } = this.#o;
+    this.#whenUp((pool) => {
+      const { id, behaviour, program = '' } = plan;
+      const task = pool.submit({ id, language: 'python', program, args: { json: argsFor(behaviour) } });
+      task.accepted.then(
+        () => world.fail(new Broken(`another task was accepted under the id ${id}`)),
+        () => {},
+      );
     });
   }
 
-  #heard(message: Message): void {
-    const { ledger } = this.#o;
-    switch (message.kind) {
-      case 'accepted':
-        for (const id of message.ids) {
-          ledger.accepted(id);
-          const open = this.#open.get(id);
-          if (open !== undefined) open.accepted = true;
+  cancel(id: string): void {
+    if (this.#open.has(id)) this.#do((pool) => void pool.watch(id).cancel().catch(ignored));
+  }
+
+  /** What it submitted under that id, if it still waits for its end. */
+  planOf(id: string): Plan | undefined {
+    return this.#open.get(id);
+  }
+
+  /** Now, or when it is connected. */
+  #whenUp(act: (pool: Pool) => void): void {
+    if (this.#pool === undefined) this.#whenUpActs.push(act);
+    else this.#do(act);
+  }
+
+  #do(act: (pool: Pool) => void): void {
+    const life = this.#life;
+    if (life !== undefined) this.#o.world.later(0, life, () => (this.#pool === undefined ? undefined : act(this.#pool)));
+  }
+
+  #connect(life: Life): void {
+    const { world, network, folder, trackerKey, home } = this.#o;
+    const dialler = { life, key: folder.member.key, members: new SimRoster(folder, trackerKey) };
+    const dial = async () => {
+      const connection = await network.dial(dialler, home);
+      const hello = await greet(connection, { version: '0', incarnation: life.name, as: 'client', name: life.name });
+      return { connection, incarnation: hello.incarnation };
+    };
+    const pool = new Pool({ dial });
+    pool.start().then(
+      () => {
+        this.#pool = pool;
+        for (const plan of this.#open.values()) this.#send(pool, plan);
+        for (const act of this.#whenUpActs.splice(0)) act(pool);
+      },
+      () => world.later(startAgainMs, life, () => this.#connect(life)),
+    );
+  }
+
+  #send(pool: Pool, { id, behaviour, options = {}, follow = false, program = 'a', argsBytes = 0 }: Plan): void {
+    const { world, ledger } = this.#o;
+    const task = pool.submit({
+      id,
+      language: 'python',
+      program: `def main(x): return ${program}`,
+      args: { json: `${argsFor(behaviour)}${' '.repeat(argsBytes)}` },
+      ...options,
+      ...(follow ? { onState: ({ waitingFor }) => waitingFor !== undefined && this.#reasons.push(waitingFor), onOutput: () => {} } : {}),
+    });
+    task.outcome().then(
+      (outcome) => {
+        try {
+          ledger.given(outcome);
+        } catch (error) {
+          world.fail(error);
         }
-        return;
-      case 'refused':
-        if (message.error.code !== 'id_conflict') ledger.refused(message.id, message.error.code);
-        return this.#close(message.id);
-      case 'outcome':
-        ledger.ended(message);
-        return this.#close(message.id);
-      case 'no_task':
-        return ledger.missing(message.id);
-      case 'task_state':
-        if (message.waiting_for !== undefined) this.#reasons.push(message.waiting_for);
-        return;
-      default:
-        return;
-    }
+        this.#close(id);
+      },
+      (error: unknown) => {
+        if (!(error instanceof PotluckError)) return world.fail(error);
+        world.history.add(world.ms, this.#o.machine.name, `${id}: ${error.code} ${causeText(error)}`);
+        // Nobody said how it ended: a content that did not come, for one. It is asked for again.
+        if (error.code === 'link_lost') world.later(startAgainMs, this.#life, () => this.#again(id));
+        else this.#close(id);
+      },
+    );
+  }
+
+  #again(id: string): void {
+    const plan = this.#open.get(id);
+    if (plan !== undefined && this.#pool !== undefined) this.#send(this.#pool, plan);
   }
 
   #close(id: string): void {
@@ -116,13 +175,4 @@ export class SimClient {
   }
 }
 
-const submission = ({ id, behaviour, options = {}, follow = false, program = 'a'.repeat(64) }: Plan): MessageOf<'submit'> => ({
-  kind: 'submit',
-  id,
-  program,
-  language: 'python',
-  function: 'main',
-  args: argsFor(behaviour),
-  options,
-  ...(follow ? { follow } : {}),
-});
+const ignored = (): void => {};

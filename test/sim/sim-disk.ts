@@ -1,75 +1,110 @@
 /**
- * A disk with one journal on it: what was flushed is there after a crash; what was being flushed may be.
- * Records are kept as the bytes that the real journal gets, so that a replay also proves their shape.
+ * The disk of a simulated machine: test/store/sim-files.ts, whose operations take time and fail as told.
+ *
+ * A process that is killed leaves what it wrote; a machine that dies loses, tears or keeps what was not synced.
  */
-import { decodeGroup, encodeGroup } from '../../src/home/record-codec.ts';
-import type { HomeRecord } from '../../src/home/records.ts';
-import type { SimRecorder } from './sim-driver.ts';
-import type { Life, World } from './world.ts';
+import { Prng } from '../../src/lib/prng.ts';
+import type { Files, OpenFile } from '../../src/store/files.ts';
+import { SimFiles } from '../store/sim-files.ts';
+import { between, type Life, type World } from './world.ts';
 
-interface Group {
-  bytes: Uint8Array;
-  lastSeq: number;
-}
+type Failure = 'ENOSPC' | 'EIO';
 
 export class SimDisk {
+  readonly files: SimFiles;
   readonly #world: World;
-  readonly #groups: Group[] = [];
-  #written: HomeRecord[] = [];
-  #flushing: Group | undefined;
-  /** While full, flushes fail. */
+  readonly #prng: Prng;
+  /** While full, nothing is written. */
   full = false;
+  /** A flush takes up to so much longer. */
+  slowMs = 0;
+  #failSync = false;
 
-  constructor(world: World) {
+  constructor(world: World, name: string) {
     this.#world = world;
+    this.#prng = world.stream(`disk ${name}`);
+    this.files = new SimFiles(this.#prng.uint32());
   }
 
-  /** The number of the last record that is on disk. */
-  get durable(): number {
-    return this.#groups.at(-1)?.lastSeq ?? 0;
+  /** The next flush fails. */
+  failNextSync(): void {
+    this.#failSync = true;
   }
 
-  /** The journal as a process opens it; `life` is that process. */
-  open(life: Life): SimRecorder<HomeRecord> {
-    let shut = false;
-    let seq = this.durable;
+  heal(): void {
+    this.full = false;
+    this.slowMs = 0;
+    this.#failSync = false;
+  }
+
+  /** The machine died. */
+  crash(): void {
+    this.#failSync = false;
+    this.files.crash();
+  }
+
+  /** A place in the files of a folder, all bits equally likely; undefined while there are none. */
+  placeIn(folder: string, which: number): { path: string; byte: number; bit: number } | undefined {
+    const files = this.files.pathsIn(folder).map((path) => ({ path, size: this.files.bytes(path).length }));
+    let bit = Math.floor(which * files.reduce((sum, { size }) => sum + size * 8, 0));
+    for (const { path, size } of files) {
+      if (bit < size * 8) return { path, byte: bit >> 3, bit: bit & 7 };
+      bit -= size * 8;
+    }
+    return undefined;
+  }
+
+  /** As a process sees it. */
+  for(life: Life): Files {
+    const { files } = this;
+    const wait = (low: number, high: number) => this.#wait(life, low, high);
     return {
-      append: (record) => {
-        this.#written.push(record);
-        return (seq += 1);
+      open: async (path) => {
+        if (this.full && (await files.size(path)) === undefined) throw failure('ENOSPC');
+        return this.#file(await files.open(path), wait);
       },
-      flush: (flushed) => {
-        if (shut) throw new Error('a journal that failed was flushed again');
-        const world = this.#world;
-        const group = { bytes: Uint8Array.from(encodeGroup(this.#written, this.durable + 1)), lastSeq: seq };
-        this.#written = [];
-        this.#flushing = group;
-        world.later(world.chance(0.03) ? world.between(5, 200) : world.between(0.2, 1), life, () => {
-          if (this.full) {
-            shut = true;
-            return flushed({ error: new Error('no space left on the disk') });
-          }
-          this.#flushing = undefined;
-          this.#groups.push(group);
-          flushed({ durable: group.lastSeq });
-        });
+      list: (path) => files.list(path),
+      size: (path) => files.size(path),
+      rename: (from, to) => files.rename(from, to),
+      remove: (path) => files.remove(path),
+      makeDirectory: (path) => files.makeDirectory(path),
+      syncDirectory: async (path) => {
+        await wait(0.05, 0.5);
+        this.#mayFail('syncDirectory');
+        await files.syncDirectory(path);
       },
     };
   }
 
-  /** Takes away what was flushed up to this record; the last flush stays. */
-  drop(upTo: number): void {
-    while (this.#groups.length > 1 && this.#groups[0]!.lastSeq <= upTo) this.#groups.shift();
+  #file(file: OpenFile, wait: (low: number, high: number) => Promise<void>): OpenFile {
+    return {
+      size: () => file.size(),
+      read: (at, length) => file.read(at, length),
+      write: async (at, bytes) => {
+        if (bytes.length > 64 * 1024) await wait(0.1, 1);
+        if (this.full) this.files.failNext('write', 'ENOSPC');
+        await file.write(at, bytes);
+      },
+      truncate: (size) => file.truncate(size),
+      sync: async () => {
+        if (this.#prng.below(30) === 0) await wait(5, 200);
+        else await wait(0.2, 1 + this.slowMs);
+        this.#mayFail('sync');
+        await file.sync();
+      },
+      close: () => file.close(),
+    };
   }
 
-  /** The process is gone, or has given the handle up. */
-  lose(): void {
-    if (this.#flushing !== undefined && this.#world.chance(0.5)) this.#groups.push(this.#flushing);
-    this.#flushing = undefined;
-    this.#written = [];
+  #mayFail(operation: 'sync' | 'syncDirectory'): void {
+    if (!this.#failSync) return;
+    this.#failSync = false;
+    this.files.failNext(operation, 'EIO');
   }
 
-  replay(relive: (record: HomeRecord, seq: number) => void): void {
-    for (const { bytes } of this.#groups) decodeGroup(bytes, relive);
+  #wait(life: Life, low: number, high: number): Promise<void> {
+    return new Promise((resolve) => this.#world.later(between(this.#prng, low, high), life, resolve));
   }
 }
+
+const failure = (code: Failure): Error => Object.assign(new Error(`${code}: on purpose`), { code, syscall: 'open' });

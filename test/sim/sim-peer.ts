@@ -1,204 +1,296 @@
-/** A simulated peer: home, runner and the link to the tracker. Mirrors src/main/peer.ts and tracker-link.ts. */
-import { Backoff } from '../../src/lib/backoff.ts';
+/** A simulated peer: the production home, runner and link to the tracker. Mirrors src/main/peer.ts. */
+import { PotluckError } from '../../src/errors.ts';
+import { Home } from '../../src/home/home.ts';
+import type { HomeState } from '../../src/home/home-state.ts';
+import type { Retention } from '../../src/home/retention-state.ts';
+import { TickClock } from '../../src/lib/clock.ts';
 import { limits } from '../../src/limits.ts';
-import type { Accepts, Message, MessageOf, PeerInfo, PeerSelf } from '../../src/wire/messages.ts';
+import { whenGreeted } from '../../src/main/incoming.ts';
+import { TrackerLink } from '../../src/main/tracker-link.ts';
+import { Runner } from '../../src/runner/runner.ts';
+import type { RunnerState } from '../../src/runner/runner-state.ts';
+import type { Connection } from '../../src/wire/connection.ts';
+import { connectInMemory } from '../../src/wire/memory-connection.ts';
+import type { Accepts, MessageOf, PeerInfo, PeerSelf } from '../../src/wire/messages.ts';
 import type { Ledger } from './ledger.ts';
-import { type Member, type Membership, membershipOf } from './members.ts';
-import type { LinkEnd, Network } from './network.ts';
+import type { Dialler, Network } from './network.ts';
 import type { SimDisk } from './sim-disk.ts';
-import { SimHome } from './sim-home.ts';
-import type { Dial } from './sim-runner-links.ts';
-import { SimRunner } from './sim-runner.ts';
-import type { Life, World } from './world.ts';
+import { IndexFile, SimIndex } from './sim-index.ts';
+import { type Folder, SimRoster } from './sim-roster.ts';
+import { SimWorkers } from './sim-workers.ts';
+import { type Life, lifeOf, type Machine, type World } from './world.ts';
 
 export interface SimPeerOptions {
   world: World;
   network: Network;
   ledger: Ledger;
   disk: SimDisk;
-  name: string;
-  machine: string;
+  machine: Machine;
+  folder: Folder;
+  trackerKey: string;
+  accepts: Accepts;
+  /** Peers with the same one measure the same CPU. */
+  boot: string;
   slots: number;
   cpuLoad: () => number;
-  member: Member;
-  accepts: Accepts;
-  /** Reaches the tracker or a peer of that name, from a process of that life. */
-  dial: Dial;
+  /** Some of its interpreters do not come up. */
+  isFlaky?: boolean;
+  segmentBytesMax?: number;
+  retention?: Partial<Retention>;
 }
 
 interface Running {
-  life: Life;
-  home: SimHome;
-  runner: SimRunner;
-  self: PeerSelf;
+  readonly life: Life;
+  readonly dialler: Dialler;
+  readonly home: Home;
+  readonly runner: Runner;
+  readonly workers: SimWorkers;
+  readonly tracker: TrackerLink;
+  up: boolean;
 }
 
-const loadEveryMs = 250;
+/** Who cannot start for lack of a disk is started again after this. */
+const startAgainMs = 700;
+const drainMs = 2_000;
+
+/** What of a process that is up can be seen. */
+export interface Seen<State> {
+  readonly state: State;
+}
 
 export class SimPeer {
   readonly name: string;
   readonly slots: number;
   readonly disk: SimDisk;
+  readonly index = new IndexFile();
   readonly #o: SimPeerOptions;
-  readonly #member: Membership;
   #running: Running | undefined;
-  #trackerEnd: LinkEnd | undefined;
   #starts = 0;
-  #told = '';
-  #toldAt = 0;
+  /** Told of a journal that did not open; whether that is as it should be. */
+  onDamage: ((error: PotluckError) => boolean) | undefined;
 
   constructor(options: SimPeerOptions) {
     this.#o = options;
-    this.name = options.name;
+    this.name = options.machine.name;
     this.slots = options.slots;
     this.disk = options.disk;
-    this.#member = membershipOf(options.member);
-  }
-
-  get key(): string {
-    return this.#member.key;
-  }
-
-  get accepts(): Accepts {
-    return this.#o.accepts;
-  }
-
-  /** The newer roster is here. */
-  learn(key: string): void {
-    this.#member.revoked.add(key);
-    this.#tellRevoked();
-    if (this.life !== undefined) this.#o.network.endStrangers(this.life);
-  }
-
-  #tellRevoked(): void {
-    const keys = [...this.#member.revoked];
-    if (keys.length === 0) return;
-    this.home?.dispatch({ type: 'revoked', keys });
-    this.runner?.revoke(keys);
   }
 
   get life(): Life | undefined {
     return this.#running?.life;
   }
 
-  get home(): SimHome | undefined {
-    return this.#running?.home;
+  /** The machine whose clocks it has. */
+  get machine(): Machine {
+    return this.#o.machine;
   }
 
-  get runner(): SimRunner | undefined {
-    return this.#running?.runner;
+  get key(): string {
+    return this.#o.folder.member.key;
+  }
+
+  get accepts(): Accepts {
+    return this.#o.accepts;
+  }
+
+  /** Once it has read its journal. */
+  get home(): Home | undefined {
+    return this.#running?.up === true ? this.#running.home : undefined;
+  }
+
+  get homeState(): HomeState | undefined {
+    return this.home?.state;
+  }
+
+  get runner(): Seen<RunnerState> | undefined {
+    return this.#running?.up === true ? this.#running.runner : undefined;
+  }
+
+  get workers(): SimWorkers | undefined {
+    return this.#running?.workers;
   }
 
   start(): void {
     if (this.#running !== undefined) return;
-    const { world, ledger, disk, name, machine, slots, cpuLoad, accepts } = this.#o;
-    const life: Life = { alive: true, member: this.#member };
-    const incarnation = `${name}-${(this.#starts += 1)}`;
-    const self: PeerSelf = {
+    const { world, network, ledger, machine, folder, trackerKey, accepts, boot, slots, cpuLoad } = this.#o;
+    const { name, key } = this;
+    const life = lifeOf(`${name}-${(this.#starts += 1)}`, machine);
+    const incarnation = life.name;
+    const own: PeerSelf = {
       peer: name,
       incarnation,
       addresses: [{ host: name, port: 9000 }],
-      machine: { boot: machine, net: '' },
+      machine: { boot, net: '' },
       slots,
       languages: { python: '3' },
       memoryMb: 1000,
-      isolation: 1,
+      isolation: 2,
       accepts,
       version: '0',
     };
-    const own: PeerInfo = { ...self, key: this.#member.key, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 };
-    const runner = new SimRunner({ world, life, ledger, peer: name, incarnation, slots, cpuLoad, member: this.#member, accepts });
-    const dial: Dial = (from, peer, hello, found) => (peer === name ? this.#dialOwn(life, runner, hello, found) : this.#o.dial(from, peer, hello, found));
-    const home = new SimHome({ world, life, disk, own, dial, toTracker: (message) => this.#trackerEnd?.send(message) });
-    this.#running = { life, home, runner, self };
-    home.start();
-    this.#tellRevoked();
+    const roster = new SimRoster(folder, trackerKey);
+    const dialler: Dialler = { life, key, members: roster };
+    const onWorkerEvent: { tell: Runner['onWorkerEvent'] } = { tell: () => {} };
+    const workers = new SimWorkers({ world, life, ledger, runner: name, slots, isFlaky: this.#o.isFlaky === true, tell: (event) => onWorkerEvent.tell(event) });
+    const broken = (error: unknown) => world.fail(error);
+    world.later(0, life, () => {
+      const runner = new Runner({
+        peer: name,
+        incarnation,
+        version: '0',
+        slots,
+        languages: ['python'],
+        memoryMb: 1000,
+        clock: new TickClock(limits.tickMsMax),
+        aheadInPipe: () => 16,
+        confine: () => ({ isolation: 2, memoryMb: null }),
+        workers,
+        acceptance: { key, accept: accepts, trustMembers: false, level: 2, confirmedAgoMs: 0 },
+        roster,
+        report: () => {},
+        broken,
+        meter: { sample: cpuLoad },
+      });
+      onWorkerEvent.tell = (event) => runner.onWorkerEvent(event);
+      const home: Home = new Home({
+        peer: name,
+        key,
+        incarnation,
+        version: '0',
+        roster,
+        machine: own.machine,
+        folder: `/${name}`,
+        indexWorker: new URL('file:///none'),
+        store: {
+          files: this.disk.for(life),
+          index: new SimIndex(this.index, world, life),
+          ...(this.#o.segmentBytesMax === undefined ? {} : { segmentBytesMax: this.#o.segmentBytesMax }),
+          ...(this.#o.retention === undefined ? {} : { retention: this.#o.retention }),
+        },
+        connect: (info) => this.#connect(dialler, runner, info),
+        about: () => ({}),
+        toTracker: (message) => tracker.send(message),
+        log: (line) => world.history.add(world.ms, life.name, line),
+        broken,
+      });
+      const tracker: TrackerLink = new TrackerLink({
+        addresses: () => [{ host: 'tracker', port: 8888 }],
+        refresh: async () => {},
+        connect: () => network.dial(dialler, 'tracker', 'tracker_unreachable'),
+        onConfirmed: () => {},
+        hello: () => ({ version: '0', incarnation, as: 'peer', name, self: { ...own, ...runner.state.acceptance.standingOnceLinked() } }),
+        load: () => ({ cpu_load: runner.state.cpuLoad, running: runner.state.running, slots, queued: home.state.waiting.count, draining: runner.state.draining, isolation: 2, ...runner.standing() }),
+        onUp: () => {
+          runner.trackerUp();
+          home.trackerUp();
+        },
+        onAway: () => {
+          runner.trackerAway();
+          home.trackerAway();
+        },
+        onMessage: (message) => home.fromTracker(message),
+        onWelcome: () => {},
+        onNameTaken: () => this.#nameTaken(life),
+        log: () => {},
+      });
+      this.#running = { life, dialler, home, runner, workers, tracker, up: false };
+      this.#begin(this.#running, { ...own, key, state: 'up', cpu_load: 0, running: 0, granted: 0, queued: 0 }).catch((error: unknown) => this.#cannotStart(life, error));
+    });
+    this.#running = { life, workers, up: false } as Running;
+  }
+
+  async #begin(running: Running, own: PeerInfo): Promise<void> {
+    const { dialler, home, runner, tracker } = running;
+    const { network } = this.#o;
     runner.start();
-    this.#dialTracker(new Backoff(limits.redialMsMin, limits.redialMsMax, () => world.between(0, 1)));
-    world.every(loadEveryMs, life, () => this.#beat());
+    await home.start(own);
+    runner.warm('python');
+    running.up = true;
+    network.listen(this.name, {
+      ...dialler,
+      accept: (connection) => whenGreeted(connection, (hello) => this.#greeted(running, connection, hello)),
+    });
+    tracker.start();
   }
 
-  /** @returns the life that ended */
-  crash(): Life | undefined {
-    const running = this.#running;
-    if (running === undefined) return undefined;
-    running.life.alive = false;
-    this.#running = undefined;
-    this.#trackerEnd = undefined;
-    this.disk.lose();
-    this.#o.ledger.runnerDied(this.name);
-    return running.life;
+  #greeted({ home, runner }: Running, connection: Connection, hello: MessageOf<'hello'>): void {
+    if (hello.as === 'client') home.accept(connection);
+    else if (hello.as === 'home') runner.accept(connection, hello.name);
+    else connection.close({ code: 'tracker_unreachable', message: 'this is a peer' });
   }
 
-  /** Takes nothing new from now on, neither as a home nor as a runner. */
-  drain(): void {
-    this.#running?.home.dispatch({ type: 'draining' });
-    this.#running?.runner.drain();
-    this.#told = '';
+  /** The own runner by a link in memory, every other one by the network. */
+  async #connect(dialler: Dialler, runner: Runner, info: PeerInfo): Promise<Connection> {
+    if (info.peer !== this.name) return this.#o.network.dial(dialler, info.peer);
+    const [ours, theirs] = connectInMemory(this.key, this.name);
+    whenGreeted(theirs, (hello) => runner.accept(theirs, hello.name));
+    return ours;
   }
 
-  /** A link on which somebody said hello. */
-  accept(end: LinkEnd, hello: MessageOf<'hello'>): void {
-    if (this.#running === undefined) return end.close();
-    if (hello.as === 'client') this.#running.home.acceptClient(end);
-    else this.#running.runner.accept(end, hello.name);
-  }
-
-  #dialOwn(life: Life, runner: SimRunner, hello: MessageOf<'hello'>, found: (end: LinkEnd | undefined) => void): void {
-    const [ours, theirs] = this.#o.network.connectInMemory(life);
-    theirs.onMessage = (message) => {
-      if (message.kind === 'hello') runner.accept(theirs, message.name);
-    };
-    found(ours);
-    ours.send(hello);
-  }
-
-  // --- tracker -----------------------------------------------------------------------------
-
-  #dialTracker(backoff: Backoff): void {
-    const running = this.#running;
-    if (running === undefined) return;
-    const { world, dial } = this.#o;
-    const { life, self } = running;
-    const again = () => world.later(backoff.next(), life, () => this.#dialTracker(backoff));
-    dial(life, 'tracker', { kind: 'hello', version: '0', incarnation: self.incarnation, as: 'peer', name: self.peer, self }, (end) => {
-      if (end === undefined) return void again();
-      end.onClose = again;
-      end.onMessage = (message) => {
-        if (message.kind !== 'hello') throw new Error(`a tracker opened with "${message.kind}"`);
-        backoff.reset();
-        this.#trackerUp(running, end, again);
-      };
+  /** Its process before this one has not been noticed to be gone: it is started again, as by a person who reads that. */
+  #nameTaken(life: Life): void {
+    const { world } = this.#o;
+    if (!life.alive) return;
+    world.history.add(world.ms, life.name, 'name taken');
+    world.later(0, undefined, () => {
+      if (life.alive) this.crash(false);
+      world.later(startAgainMs, undefined, () => this.start());
     });
   }
 
-  #trackerUp({ home }: Running, end: LinkEnd, again: () => void): void {
-    this.#trackerEnd = end;
-    this.#told = '';
-    end.onMessage = (message) => this.#fromTracker(home, message);
-    end.onClose = () => {
-      this.#trackerEnd = undefined;
-      home.trackerAway();
-      again();
-    };
-    home.trackerUp();
-    this.#beat();
-  }
-
-  #fromTracker(home: SimHome, message: Message): void {
-    if (message.kind === 'grant' || message.kind === 'peers') home.fromTracker(message);
-    else if (message.kind !== 'welcome') throw new Error(`a tracker does not send "${message.kind}" to a peer`);
-  }
-
-  #beat(): void {
+  #cannotStart(life: Life, error: unknown): void {
     const { world } = this.#o;
-    if (this.#running === undefined || this.#trackerEnd === undefined) return;
-    const { home, runner } = this.#running;
-    const load = { cpu_load: runner.state.cpuLoad, running: runner.state.running, slots: this.slots, queued: home.state.waiting.count, draining: runner.state.draining };
-    const text = JSON.stringify({ ...load, cpu_load: Math.round(load.cpu_load * 50) });
-    if (text === this.#told && world.ms - this.#toldAt < limits.heartbeatMs) return;
-    this.#told = text;
-    this.#toldAt = world.ms;
-    this.#trackerEnd.send({ kind: 'load', ...load });
+    if (!life.alive) return;
+    if (!(error instanceof PotluckError)) return world.fail(error);
+    world.history.add(world.ms, life.name, `does not start: ${error.code}`);
+    if (error.code === 'store_damaged') {
+      if (this.onDamage?.(error) !== true) return world.fail(error);
+    } else if (error.code !== 'store_full' && error.code !== 'store_failed') return world.fail(error);
+    this.crash(false);
+    if (error.code !== 'store_damaged') world.later(startAgainMs, undefined, () => this.start());
+  }
+
+  /** @returns the life that ended */
+  crash(withMachine: boolean): Life | undefined {
+    const life = this.#running?.life;
+    if (life === undefined) return undefined;
+    life.alive = false;
+    this.#running = undefined;
+    if (withMachine) this.disk.crash();
+    this.#o.ledger.runnerDied(this.name);
+    this.#o.network.died(life, withMachine);
+    return life;
+  }
+
+  /** Stops in order, as by a signal; `stopped` is called when it is over. */
+  stop(stopped: () => void): void {
+    const running = this.#running;
+    if (running === undefined || !running.up) return;
+    this.#o.world.later(0, running.life, () => {
+      this.#stop(running).then(
+        () => {
+          if (!running.life.alive) return;
+          this.crash(false);
+          stopped();
+        },
+        (error: unknown) => this.#o.world.fail(error),
+      );
+    });
+  }
+
+  async #stop({ home, runner, tracker }: Running): Promise<void> {
+    home.drain();
+    const drained = runner.drain(drainMs);
+    tracker.tellLoad();
+    await drained;
+    tracker.stop();
+    await home.stop();
+    runner.stop();
+  }
+
+  /** Drops what its journal does not have to keep. */
+  compact(): void {
+    const running = this.#running;
+    if (running?.up === true) this.#o.world.later(0, running.life, () => void running.home.compact());
   }
 }

@@ -1,26 +1,29 @@
-/** A simulated tracker: the production decider, links in the simulated network. Mirrors src/tracker/tracker.ts. */
-import { type PoolNews, type TrackerEvent, type TrackerSend, TrackerState } from '../../src/tracker/tracker-state.ts';
-import type { Message, MessageOf } from '../../src/wire/messages.ts';
-import type { LinkEnd } from './network.ts';
-import { membershipOf } from './members.ts';
-import { SimDriver } from './sim-driver.ts';
-import type { Life, World } from './world.ts';
-
-interface Running {
-  life: Life;
-  state: TrackerState;
-  driver: SimDriver<TrackerEvent, TrackerSend, never, PoolNews>;
-  links: Map<number, LinkEnd>;
-}
+/** A simulated tracker: the production shell and decider. Mirrors src/main/tracker.ts. */
+import type { TrackerState } from '../../src/tracker/tracker-state.ts';
+import { Tracker } from '../../src/tracker/tracker.ts';
+import { whenGreeted } from '../../src/main/incoming.ts';
+import { lookInto } from './insight.ts';
+import type { Network } from './network.ts';
+import { type Folder, SimRoster } from './sim-roster.ts';
+import { type Life, lifeOf, type Machine, type World } from './world.ts';
 
 export class SimTracker {
+  readonly machine: Machine;
   readonly #world: World;
-  #running: Running | undefined;
-  #linkCount = 0;
-  readonly #member = membershipOf({ key: 'tracker', role: 'admin' });
+  readonly #network: Network;
+  readonly #folder: Folder;
+  #running: { life: Life; roster: SimRoster } | undefined;
+  #starts = 0;
 
-  constructor(world: World) {
+  constructor(world: World, network: Network, machine: Machine, folder: Folder) {
     this.#world = world;
+    this.#network = network;
+    this.machine = machine;
+    this.#folder = folder;
+  }
+
+  get key(): string {
+    return this.#folder.member.key;
   }
 
   get life(): Life | undefined {
@@ -28,32 +31,38 @@ export class SimTracker {
   }
 
   get state(): TrackerState | undefined {
-    return this.#running?.state;
+    return this.#running === undefined ? undefined : lookInto.trackers.get(this.#running.life.name);
   }
 
   start(): void {
-    const life: Life = { alive: true, member: this.#member };
-    const clock = this.#world.clock();
-    const state = new TrackerState({ pool: 'pool', name: 'tracker', startedAtMs: clock.now().ms });
-    const links = new Map<number, LinkEnd>();
-    const driver = new SimDriver<TrackerEvent, TrackerSend, never, PoolNews>({
-      world: this.#world,
-      life,
-      decider: state,
-      clock,
-      recorder: undefined,
-      tick: { type: 'tick' },
-      send: ({ link, message }) => (message.kind === 'bye' ? links.get(link)?.close() : links.get(link)?.send(message)),
-      release: () => {},
+    if (this.#running !== undefined) return;
+    const life = lifeOf(`tracker-${(this.#starts += 1)}`, this.machine);
+    const { key } = this.#folder.member;
+    const roster = new SimRoster(this.#folder, key, true);
+    this.#running = { life, roster };
+    this.#world.later(0, life, () => {
+      const tracker = new Tracker({
+        pool: 'pool',
+        name: 'tracker',
+        incarnation: life.name,
+        version: '0',
+        roster,
+        onNews: () => {},
+        onSeen: () => {},
+        onAudit: () => {},
+        onClient: (connection) => connection.close(),
+        broken: (error) => this.#world.fail(error),
+      });
+      tracker.start();
+      this.#network.listen(this.machine.name, { life, key, members: roster, accept: (connection) => whenGreeted(connection, (hello) => tracker.accept(connection, hello)) });
     });
-    this.#running = { life, state, driver, links };
-    driver.dispatch({ type: 'tick' });
   }
 
-  /** It is the first to know. */
-  revoke(key: string): void {
-    this.#member.revoked.add(key);
-    this.#running?.driver.dispatch({ type: 'revoked', keys: [key] });
+  /** As an admin says: the tracker is the first to know. @returns whether it is there to be told */
+  revoke(key: string): boolean {
+    const running = this.#running;
+    if (running !== undefined) this.#world.later(0, running.life, () => running.roster.revoke(key));
+    return running !== undefined;
   }
 
   /** @returns the life that ended */
@@ -62,26 +71,5 @@ export class SimTracker {
     if (life !== undefined) life.alive = false;
     this.#running = undefined;
     return life;
-  }
-
-  /** A link on which a peer said hello. */
-  accept(end: LinkEnd, hello: MessageOf<'hello'>): void {
-    const running = this.#running;
-    if (running === undefined || hello.self === undefined) return end.close();
-    const link = (this.#linkCount += 1);
-    running.links.set(link, end);
-    end.send({ kind: 'hello', version: '0', incarnation: 'tracker', as: 'tracker', name: 'tracker' });
-    end.onClose = () => {
-      running.links.delete(link);
-      running.driver.dispatch({ type: 'link_closed', link });
-    };
-    end.onMessage = (message) => this.#heard(running, link, message);
-    running.driver.dispatch({ type: 'registered', link, key: end.peer.key, role: end.peer.role, self: hello.self });
-  }
-
-  #heard({ driver }: Running, link: number, message: Message): void {
-    if (message.kind === 'load') driver.dispatch({ type: 'load_told', link, load: message });
-    else if (message.kind === 'demand') driver.dispatch({ type: 'demand_told', link, demand: message });
-    else throw new Error(`a peer does not send "${message.kind}" to a tracker`);
   }
 }

@@ -8,7 +8,7 @@
  *   as Linux does: later syncs succeed without them, and reads still show them.
  * - `flip()` changes a bit that was on disk.
  */
-import { basename, dirname } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { Prng } from '../../src/lib/prng.ts';
 import type { Files, OpenFile } from '../../src/store/files.ts';
 
@@ -66,6 +66,11 @@ export class SimFiles implements Files {
   flip(path: string, byte: number, bit: number): void {
     const content = this.#content(path);
     for (const image of new Set([content.seen, content.durable])) image[byte] = (image[byte] ?? 0) ^ (1 << bit);
+  }
+
+  /** Files in a folder, by name. */
+  pathsIn(folder: string): string[] {
+    return [...(this.#folders.get(folder)?.seen.keys() ?? [])].toSorted().map((name) => join(folder, name));
   }
 
   /** Bytes as a reader sees them now. */
