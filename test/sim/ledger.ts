@@ -70,6 +70,10 @@ export class Ledger {
     for (const id of this.#open) if (this.entry(id).submitter === submitter) this.#open.delete(id);
   }
 
+  isAbandoned(id: string): boolean {
+    return this.#abandoned.has(this.entry(id).submitter);
+  }
+
   /** Runs under way, with whose they are. */
   running(): { id: string; runner: string; submitter: string }[] {
     return [...this.#runs.values()].map(({ id, runner }) => ({ id, runner, submitter: this.entry(id).submitter }));

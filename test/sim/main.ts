@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { lookInto } from './insight.ts';
 import type { SimPool } from './pool.ts';
 import { perform, scriptOf } from './scenario.ts';
+import { isOfMembers, simulateMembers } from './scenario-members.ts';
 import { shorten } from './shrink.ts';
 
 const usage = `npm run sim -- [--seeds N] [--seed N] [--minutes M] [--history] [--planted]
@@ -32,11 +33,13 @@ interface Options {
   count: number;
   untilMs: number;
   history: boolean;
+  /** Only the seed that fails is wanted. */
+  hunt: boolean;
 }
 
 function optionsOf(): Options {
   const { values } = parseArgs({
-    options: { seeds: { type: 'string' }, seed: { type: 'string' }, minutes: { type: 'string' }, history: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    options: { seeds: { type: 'string' }, seed: { type: 'string' }, minutes: { type: 'string' }, history: { type: 'boolean' }, hunt: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
   });
   if (values.help === true) {
     console.log(usage);
@@ -49,7 +52,7 @@ function optionsOf(): Options {
     return Number(value);
   };
   const count = number('seeds', values.minutes !== undefined ? Infinity : values.seed !== undefined ? 1 : 100);
-  return { first: number('seed', 1), count, untilMs: performance.now() + number('minutes', Infinity) * 60_000, history: values.history === true };
+  return { first: number('seed', 1), count, untilMs: performance.now() + number('minutes', Infinity) * 60_000, history: values.history === true, hunt: values.hunt === true };
 }
 
 async function main(): Promise<void> {
@@ -60,6 +63,10 @@ async function main(): Promise<void> {
   let hash = '';
   for (let seed = options.first; seed < options.first + options.count && performance.now() < options.untilMs; seed += 1) {
     const failure = await run(seed, options.history, total, (pool) => (hash = pool.world.history.hash));
+    if (failure !== undefined && options.hunt) {
+      console.log(JSON.stringify({ seed, failure: failure.message }));
+      process.exit(1);
+    }
     if (failure !== undefined) {
       await tellFailure(seed, failure);
       process.exit(1);
@@ -74,10 +81,12 @@ async function main(): Promise<void> {
 async function run(seed: number, keepHistory: boolean, total: Total, ended: (pool: SimPool) => void): Promise<Error | undefined> {
   let pool: SimPool | undefined;
   try {
-    await perform(scriptOf(seed), (begun) => {
+    const begin = (begun: SimPool) => {
       pool = begun;
       if (keepHistory) begun.world.history.lines = [];
-    });
+    };
+    if (isOfMembers(seed)) await simulateMembers(seed, begin);
+    else await perform(scriptOf(seed), begin);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new Error(String(error));
@@ -101,6 +110,7 @@ function tell({ runs, faults }: Total, { user, system }: NodeJS.CpuUsage, wallMs
 async function tellFailure(seed: number, failure: Error): Promise<void> {
   console.log(`\nseed ${seed}: ${failure.message}`);
   if (failure.name !== 'Broken') console.log(failure.stack);
+  if (isOfMembers(seed)) return console.log(`\nagain: npm run sim -- --seed ${seed} --history`);
   const short = await shorten(scriptOf(seed));
   console.log(`\nthe shortest history that fails (${short.steps.length} steps): ${short.failure}`);
   for (const step of short.steps) console.log(`  ${JSON.stringify(step)}`);

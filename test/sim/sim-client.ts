@@ -114,7 +114,17 @@ export class SimClient {
 
   #do(act: (pool: Pool) => void): void {
     const life = this.#life;
-    if (life !== undefined) this.#o.world.later(0, life, () => (this.#pool === undefined ? undefined : act(this.#pool)));
+    if (life !== undefined) this.#o.world.later(0, life, () => this.#act(act));
+  }
+
+  #act(act: (pool: Pool) => void): void {
+    if (this.#pool === undefined) return;
+    try {
+      act(this.#pool);
+    } catch (error) {
+      // A member no more: it has nothing to say here.
+      if (!(error instanceof PotluckError && error.code === 'not_a_member')) throw error;
+    }
   }
 
   #connect(life: Life): void {
