@@ -10,7 +10,7 @@ import { encodeStory } from './record-codec.ts';
 import type { PrunedTask, Story } from './records.ts';
 
 /** What history is searched in. */
-export type History = Pick<HistoryIndex, 'start' | 'apply' | 'settled' | 'get' | 'getPruned' | 'query' | 'dropBefore' | 'stop'>;
+export type History = Pick<HistoryIndex, 'start' | 'apply' | 'settled' | 'get' | 'getPruned' | 'query' | 'count' | 'dropBefore' | 'stop'>;
 
 const gapMs = 1_000;
 const quietMs = 200;

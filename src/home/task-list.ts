@@ -10,7 +10,8 @@
  * 2. A task that ends meanwhile is on it once.
  * 3. A task of another member is there, but not what it calls and what it raised.
  */
-import type { HistoryEntry, HistoryFilter, HistoryIndex } from '../store/index.ts';
+import type { HistoryEntry, HistoryFilter } from '../store/index.ts';
+import type { History } from './history-feed.ts';
 import type { HomeState } from './home-state.ts';
 import { currentAttempt, type Task } from './task-state.ts';
 import type { Viewer } from './viewer.ts';
@@ -69,7 +70,7 @@ export interface TaskListPage {
 /** What a list needs of its home. */
 export interface ListedHome {
   readonly state: HomeState;
-  readonly store: { readonly index: HistoryIndex; settleHistory(): Promise<void> };
+  readonly store: { readonly index: History; settleHistory(): Promise<void> };
   now(): number;
   onDisk(): Promise<void>;
 }

@@ -76,6 +76,10 @@ export class SimIndex implements History {
     return { rows: [...this.#file.rows.values()], total: this.#file.rows.size };
   }
 
+  async count(): Promise<number> {
+    return this.#file.rows.size;
+  }
+
   async dropBefore(beforeSeq: number): Promise<number> {
     const { rows, pruned } = this.#file;
     const before = rows.size + pruned.size;
