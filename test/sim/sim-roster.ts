@@ -86,8 +86,9 @@ export class SimRoster implements Roster, LinkMembership {
     return () => this.#listeners.delete(listener);
   }
 
-  offered(sealed: MessageBody<'roster'>): void {
+  async offered(sealed: MessageBody<'roster'>): Promise<boolean> {
     this.#use(JSON.parse(new TextDecoder().decode(sealed.body)) as Body);
+    return true;
   }
 
   /** The tracker's only. */
