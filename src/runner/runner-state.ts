@@ -22,7 +22,7 @@ import { Homes } from './homes-state.ts';
 import { Observed } from './observed-state.ts';
 import { AttemptOutput } from './output-state.ts';
 import type { RunnerEvent, RunnerSend } from './runner-events.ts';
-import { endMessage, outOfMemory, peerStopped, timedOut, workerDied } from './verdicts-state.ts';
+import { endMessage, givenBack, outOfMemory, peerStopped, timedOut, workerDied } from './verdicts-state.ts';
 import { type Served, suits, type Worker, WorkerTable } from './workers-state.ts';
 
 export interface RunnerOptions {
@@ -570,9 +570,6 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     return Math.max(at, ms + 1);
   }
 }
-
-/** An attempt that was in the way when its worker had to be ended: no fault of its task. */
-const givenBack: NonNullable<Attempt['verdict']> = { outcome: 'killed', error: { code: 'worker_died', message: 'its worker was ended because of what ran in it before' } };
 
 function drop<T>(from: T[], value: T): void {
   const at = from.indexOf(value);

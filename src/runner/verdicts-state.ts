@@ -4,6 +4,9 @@ import { type Attempt, refOf } from './attempt-state.ts';
 
 type Verdict = NonNullable<Attempt['verdict']>;
 
+/** It was in the way when its worker had to be ended: no fault of its task, which its home gives to another runner. */
+export const givenBack: Verdict = { outcome: 'killed', error: { code: 'worker_died', message: 'its worker was ended because of what ran in it before' } };
+
 export const workerDied = (why: string): Verdict => ({ outcome: 'failed', error: { code: 'worker_died', message: why } });
 
 export const peerStopped = (peer: string): Verdict => ({ outcome: 'killed', error: { code: 'draining', message: `${peer} was stopped` } });
