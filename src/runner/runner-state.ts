@@ -144,7 +144,8 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
       case 'tracker_unlinked':
         return this.acceptance.trackerLinked(false, this.#now.ms);
       case 'level_proved':
-        return this.acceptance.levelProved(event.level);
+        this.acceptance.levelProved(event.level);
+        return this.#leaveForeign();
       case 'draining':
         this.draining = true;
         return;
@@ -237,6 +238,16 @@ export class RunnerState implements Decider<RunnerEvent, RunnerSend, never, neve
     for (const worker of this.#workers.all()) {
       if (worker.state === 'idle' && (keys.includes(worker.homeKey) || keys.includes(worker.submitter))) this.#retire(worker);
     }
+  }
+
+  /** Walls that turned out to have a hole: what runs behind them for other members goes elsewhere, and that is no loss. */
+  #leaveForeign(): void {
+    if (this.acceptance.standing(this.#now.ms).withheld !== 'isolation') return;
+    for (const attempt of this.attempts.values()) {
+      const isForeign = this.acceptance.isForeign({ homeKey: attempt.homeKey, submitter: attempt.message.submitter });
+      if (isForeign && attempt.state !== 'ending') this.#killTold(attempt.message);
+    }
+    for (const worker of this.#workers.all()) if (worker.state === 'idle' && this.acceptance.isForeign(worker)) this.#retire(worker);
   }
 
   /** Whether a home may have that content: a result that is kept for it. */

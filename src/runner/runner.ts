@@ -111,7 +111,7 @@ export class Runner {
     this.#driver.dispatch({ type: 'tracker_unlinked' });
   }
 
-  /** The probes have shown what the machine holds; what runs goes on. */
+  /** The probes have shown what the machine holds. Where that is too little for other members' tasks, those that are here go back to their homes. */
   levelProved(level: number): void {
     this.#driver.dispatch({ type: 'level_proved', level });
   }

@@ -84,6 +84,27 @@ describe('a worker', () => {
   });
 });
 
+describe('a runner whose box turns out to have a hole', () => {
+  it('gives back what runs and waits here of other members, takes nothing new of them, and goes on with its own', () => {
+    const r = new TestRunner(2);
+    r.offer(1, {}, 'h', true, other);
+    r.ready(r.workerOf(1));
+    const own = r.runs(2);
+    const told = r.tell({ type: 'level_proved', level: 1 });
+    expect(ordersIn(told, 'kill')).toEqual([r.workerOf(1)]);
+    expect(endsIn(r.tell({ type: 'worker_gone', worker: r.workerOf(1) }))).toEqual([['t1', 'killed']]);
+    expect(turnedAwayIn(r.offer(3, {}, 'h', true, other))).toEqual([['t3', 'isolation_too_low']]);
+    expect(endsIn(r.answers(own))).toEqual([['t2', 'done']]);
+    expect(fedIn(r.offer(4))).toEqual(['t4']);
+  });
+
+  it('at a level that will do leaves all as it is', () => {
+    const r = new TestRunner(2);
+    r.offer(1, {}, 'h', true, other);
+    expect(ordersIn(r.tell({ type: 'level_proved', level: 2 }), 'kill')).toEqual([]);
+  });
+});
+
 describe('a runner whose tracker is away', () => {
   it('takes foreign work for a day, then none until it is back; own work always', () => {
     const r = new TestRunner(4, { acceptance: { confirmedAgoMs: Infinity } });
