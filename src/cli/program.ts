@@ -96,6 +96,8 @@ function prepare(command: Command, terminal: Terminal): void {
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap((child) => everyCommand(child))];
 
 function unknownCommand(typed: string, command: Command): PotluckError {
+  // An invitation is a secret, and is repeated nowhere.
+  if (typed.startsWith('pl1-')) return new PotluckError('usage', 'an invitation is no command', { why: 'it is what the command join takes', fix: 'type the whole line that was printed: potluck join pl1-…' });
   const names = command.commands.map((child) => child.name());
   const near = nearest(typed, names);
   const path = pathOf(command);

@@ -26,6 +26,7 @@ export async function runJoin(context: Context<JoinFlags>): Promise<number> {
 function invitationOf({ args, flags }: Context<JoinFlags>): string {
   const [typed] = args;
   if (typed !== undefined && flags.file !== undefined) throw usage('there are two invitations', 'one is typed, and --file names another', 'leave one of them out');
+  if (flags.file?.startsWith('pl1-') === true) throw usage('--file takes the name of a file', 'what was given is an invitation itself', 'leave out --file: potluck join pl1-…');
   if (flags.file !== undefined) return fileText('--file', flags.file);
   if (typed === '-') return fileText('join -', '-');
   if (typed !== undefined) return typed;

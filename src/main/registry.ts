@@ -10,7 +10,7 @@
 import type { KeyObject } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { causeText } from '../errors.ts';
+import { causeText, PotluckError } from '../errors.ts';
 import { Audit } from '../identity/audit.ts';
 import type { PoolInfo } from '../identity/home-folder.ts';
 import { isSystemError, replaceFile } from '../identity/key-file.ts';
@@ -23,6 +23,7 @@ import { limits } from '../limits.ts';
 import { StoreLock } from '../store/lock.ts';
 import { Log } from '../store/log.ts';
 import { realFiles } from '../store/real-files.ts';
+import { JournalDamaged, StoreInUse } from '../store/store-errors.ts';
 import type { Address, Connection, MessageOf } from '../wire/index.ts';
 import type { JoinChannel } from '../wire/join-channel.ts';
 
@@ -77,12 +78,12 @@ export class RegistryKeeper {
     });
   }
 
-  /** Resolves when the roster is in force. Throws StoreInUse, JournalDamaged, JournalTooNew, JournalFailed. */
+  /** Resolves when the roster is in force. Throws PotluckError `store_in_use`, `store_damaged`, JournalTooNew, JournalFailed. */
   async start(): Promise<void> {
-    this.#lock.acquire();
+    this.#takeLock();
     try {
-      await this.#log.open((record) => this.registry.replay(record));
-      await this.#auditLog.open((record) => this.audit.replay(record));
+      await this.#read(this.#log, 'journal', (record) => this.registry.replay(record));
+      await this.#read(this.#auditLog, 'audit', (record) => this.audit.replay(record));
       this.#seen.load(await readFile(this.#seenPath, 'utf8').catch(ifMissing));
       await this.registry.start();
     } catch (error) {
@@ -90,6 +91,26 @@ export class RegistryKeeper {
       throw error;
     }
     this.#timer = setInterval(() => void this.#everyMinute().catch(this.#o.broken), minuteMs).unref();
+  }
+
+  #takeLock(): void {
+    try {
+      this.#lock.acquire();
+    } catch (error) {
+      if (!(error instanceof StoreInUse)) throw error;
+      const who = error.pid === undefined ? 'another process' : `process ${error.pid}`;
+      throw new PotluckError('store_in_use', `the tracker of this pool runs already, as ${who}`, { why: 'a pool has one tracker', fix: 'use it, or stop it first; a pool of its own needs another POTLUCK_HOME', cause: error });
+    }
+  }
+
+  async #read(log: Log, name: string, replay: (record: Uint8Array) => void): Promise<void> {
+    try {
+      await log.open(replay);
+    } catch (error) {
+      if (!(error instanceof JournalDamaged)) throw error;
+      const lost = name === 'audit' ? 'what was observed until now is not shown any more, and nothing else is lost' : 'members are taken from the roster, open invitations are not';
+      throw new PotluckError('store_damaged', error.message, { why: error.reason, fix: `put ${join(this.#folder, name)} back from a copy, or move it away: ${lost}`, cause: error });
+    }
   }
 
   async stop(): Promise<void> {

@@ -29,9 +29,7 @@ export async function dialer({ host, port, homeFolder }: HomeAddress): Promise<(
     const hello = await greet(connection, { version, incarnation, as: 'client', name: `client-${process.pid}` });
     if (hello.as === 'home') return { connection, incarnation: hello.incarnation };
     connection.close();
-    throw new PotluckError('peer_unreachable', `what answers at ${host}:${port} is a ${hello.as}, not a peer`, {
-      why: 'tasks are given to peers',
-      fix: 'use the port of a peer; the first one takes 9000',
-    });
+    // Without a reason: who answered said who it is, and no look at other ports tells more.
+    throw new PotluckError('peer_unreachable', `this is a ${hello.as}, not a peer: ${host}:${port}`, { fix: 'use the port of a peer; the first one takes 9000' });
   };
 }

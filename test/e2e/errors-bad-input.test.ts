@@ -148,7 +148,7 @@ describe('who answers is not who was wanted', () => {
     rmSync(folder, { recursive: true });
     expect(status).toBe(3);
     expect(stderr).toMatch(three);
-    expect(stderr).toContain('is not a member of this pool');
+    expect(stderr).toContain('has not joined the pool at');
   });
 });
 

@@ -386,6 +386,22 @@ describe('a tracker', () => {
     expect([door.roster.number, door.keeper.registry.state.members.size]).toEqual([6, 4]);
   });
 
+  it('with a damaged log says which, and what moving it away costs; a second one says that one runs', async () => {
+    const { parent, folder } = door;
+    await expect(TrackerDoor.start(parent)).rejects.toMatchObject({ code: 'store_in_use', message: expect.stringContaining('runs already') as string });
+    await enter((await door.invite()).token);
+    await door.close();
+    const journal = path(folder, 'registry', 'journal');
+    const log = path(journal, readdirSync(journal)[0]!);
+    const bytes = await readFile(log);
+    bytes[80]! ^= 1;
+    await writeFile(log, bytes);
+    await expect(TrackerDoor.start(parent)).rejects.toMatchObject({ code: 'store_damaged', fix: expect.stringContaining('members are taken from the roster') as string });
+    await rm(journal, { recursive: true });
+    door = await TrackerDoor.start(parent);
+    expect(door.keeper.registry.state.members.size).toBe(2);
+  });
+
   it('that lost its log goes on from the roster, and the other way round', async () => {
     const { name } = await enter((await door.invite()).token);
     const { parent, folder } = door;
