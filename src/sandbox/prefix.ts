@@ -2,8 +2,8 @@
  * What an interpreter needs to see of the machine it is installed on: the folders to show, read-only and at
  * their own paths, to the code in a box.
  *
- * The system's folders (walls.ts) are shown to all. What an interpreter has outside of them is its `bin`, its
- * `lib*` and its `pyvenv.cfg`, and the same of the installation that a virtual environment stands on.
+ * The system's folders are shown to all. What an interpreter has outside of them is its `bin`, its `lib`, `lib64` and
+ * the like, and its `pyvenv.cfg`; and the same of the installation that a virtual environment stands on.
  *
  * Invariants
  *  1. Nothing is shown that holds the home folder, or the pool's, or that either of them holds whole.
@@ -17,8 +17,15 @@ import type { Interpreter } from './interpreters.ts';
 
 /** What every machine's programs are made of. */
 export const SYSTEM_FOLDERS = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32'] as const;
-/** Installations that are one whole: a program there uses files of many of its packages. */
-const PACKAGE_STORES = ['/nix/store', '/gnu/store', '/home/linuxbrew/.linuxbrew'] as const;
+/** Installations that are one whole: a program there uses files of many of its packages. What lies there is public. */
+const PACKAGE_STORES: readonly { folder: string; parts: readonly string[] }[] = [
+  { folder: '/nix/store', parts: [''] },
+  { folder: '/gnu/store', parts: [''] },
+  // Not its var, in which its user's databases are, and not its etc.
+  { folder: '/home/linuxbrew/.linuxbrew', parts: ['bin', 'lib', 'opt', 'Cellar'] },
+];
+/** Of a prefix. A folder that somebody called `library` or `lib-old` is none of Python's. */
+const OWN_PARTS = /^(?:bin|lib(?:32|64|x32|exec)?|pyvenv\.cfg)$/;
 /** As long as an interpreter's first start may take. */
 const QUESTION_TIMEOUT_MS = 10_000;
 
@@ -89,12 +96,13 @@ function partsOf(prefix: string): string[] {
   const store = storeOf(prefix);
   if (store.length > 0) return store;
   if (isOfSystem(prefix) || !existsSync(prefix)) return [];
-  const names = readdirSync(prefix).filter((name) => name === 'bin' || name.startsWith('lib') || name === 'pyvenv.cfg');
+  const names = readdirSync(prefix).filter((name) => OWN_PARTS.test(name));
   return names.map((name) => join(prefix, name)).filter((path) => existsSync(path));
 }
 
 function storeOf(path: string): string[] {
-  return PACKAGE_STORES.filter((store) => holds(store, path));
+  const store = PACKAGE_STORES.find(({ folder }) => holds(folder, path));
+  return store === undefined ? [] : store.parts.map((part) => join(store.folder, part)).filter((part) => existsSync(part));
 }
 
 function refuseIfItShows(path: string, hidden: readonly string[], interpreter: Interpreter): void {

@@ -18,6 +18,8 @@ export const TOKENS_MAX = 512;
 /** Node makes no FIFO itself, so another program does, some at a time, before they are needed. */
 const STOCK = 8;
 const MODE = ['-m', '600'];
+/** It is the system's; a peer may be started with a path on which nothing is. */
+const MAKER = { env: { PATH: `${process.env['PATH'] ?? ''}:/usr/bin:/bin` } };
 
 export class Tokens {
   /** For the guest, at its start. */
@@ -87,7 +89,7 @@ export class TokenStock {
     }
     const path = this.nextPath();
     mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-    execFileSync('mkfifo', [...MODE, path], { stdio: 'pipe' });
+    execFileSync('mkfifo', [...MODE, path], { ...MAKER, stdio: 'pipe' });
     return new Tokens(path);
   }
 
@@ -99,7 +101,7 @@ export class TokenStock {
   private async fill(): Promise<void> {
     const paths = Array.from({ length: STOCK }, () => this.nextPath());
     try {
-      await promisify(execFile)('mkfifo', [...MODE, ...paths]);
+      await promisify(execFile)('mkfifo', [...MODE, ...paths], MAKER);
       this.ready.push(...paths);
     } catch {
       // A full disk, or a folder that is gone: who takes one is told.

@@ -39,7 +39,7 @@ interface Missing {
 
 /** The first with --disable-userns. */
 const BWRAP_OLDEST = [0, 8] as const;
-const SYSTEM_PATH = ['/usr/local/sbin', '/usr/local/bin', '/usr/sbin', '/usr/bin', '/sbin', '/bin'];
+const SYSTEM_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** An interpreter's first start on a busy machine, and then some. */
 const PROOF_TIMEOUT_MS = 20_000;
 const GONE_LOOKS_MAX = 100;
@@ -86,9 +86,9 @@ export async function findPrograms(): Promise<Pick<Walls, 'bwrap' | 'root'> | Mi
   return { bwrap, root: { unshare, nsenter, setpriv } };
 }
 
-/** On the path that was given, or where systems have them. */
+/** On the path of the peer, as its owner would find it. */
 function find(program: string): string | null {
-  const folders = [...(process.env['PATH'] ?? '').split(delimiter), ...SYSTEM_PATH].filter((folder) => folder.startsWith('/'));
+  const folders = (process.env['PATH'] ?? SYSTEM_PATH).split(delimiter).filter((folder) => folder.startsWith('/'));
   return folders.map((folder) => join(folder, program)).find(isExecutable) ?? null;
 }
 

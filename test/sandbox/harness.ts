@@ -1,6 +1,7 @@
 /**
  * Workers under test: real interpreters, events kept, waits with a deadline.
  */
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readlinkSync, rmSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
@@ -20,6 +21,9 @@ export async function wallsNeed(): Promise<WallsNeed> {
   const interpreters = await Promise.all([probeInterpreter('python'), probeInterpreter('javascript')]);
   return { interpreters, guestsFolder, hidden: [homedir()] };
 }
+
+/** Whether a box can be asked for at all here. A machine that can, and does not reach level 2, fails. */
+export const canBox = process.platform === 'linux' && spawnSync('bwrap', ['--version']).status === 0;
 
 let held: Isolation = 2;
 

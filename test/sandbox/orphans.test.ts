@@ -6,14 +6,14 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { build } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, test } from 'vitest';
 import { foldersOf } from '../../src/sandbox/cgroup.ts';
 import { probeInterpreter } from '../../src/sandbox/interpreters.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import { isAlive, listProcesses } from '../../src/sandbox/processes.ts';
 import type { Isolation } from '../../src/sandbox/types.ts';
 import { Workers } from '../../src/sandbox/workers.ts';
-import { eventually, guestsFolder } from './harness.ts';
+import { canBox, eventually, guestsFolder } from './harness.ts';
 
 /** A peer as a process: one busy worker, with a child in a session of its own and one that forked twice. */
 const PEER = `
@@ -102,6 +102,7 @@ describe.each<[string, Isolation]>([
   ['in cgroups', 1],
   ['without cgroups', 0],
 ])('%s', (kind, isolation) => {
+  if (isolation === 2 && !canBox) return it.skip('needs bubblewrap');
   test('no worker, busy or idle, survives a peer that is killed', async () => {
     const peer = await startPeer(`killed ${kind}`, isolation);
     expect(peer.pids.every(isAlive)).toBe(true);
