@@ -47,6 +47,7 @@ const GONE_LOOK_MS = 5;
 
 /** @param cgroup one in which groups can be made */
 export async function tryWalls(need: WallsNeed, cgroup: CgroupPlace): Promise<{ walls: Walls; notes: string[] } | Missing> {
+  const asked = Promise.allSettled(need.interpreters.map((interpreter) => shownFor(interpreter, need.hidden)));
   const programs = await findPrograms();
   if ('missing' in programs) return programs;
   const filter = filterFor(process.arch);
@@ -54,7 +55,10 @@ export async function tryWalls(need: WallsNeed, cgroup: CgroupPlace): Promise<{ 
   const shown: Shown[] = [];
   try {
     refuseHiddenInSystem(need.hidden);
-    for (const interpreter of need.interpreters) shown.push(await shownFor(interpreter, need.hidden));
+    for (const answer of await asked) {
+      if (answer.status === 'rejected') throw answer.reason;
+      shown.push(answer.value);
+    }
   } catch (error) {
     if (!(error instanceof PrefixError)) return { missing: causeText(error), fix: '' };
     return { missing: error.message, fix: 'python3 -m venv /opt/potluck-python, then: potluck peer --python /opt/potluck-python/bin/python' };
@@ -130,11 +134,12 @@ async function prove(walls: Walls, interpreters: readonly Interpreter[], cgroup:
   try {
     makeParent(parent);
     box = await Box.open(walls, folder);
-    for (const [number, interpreter] of interpreters.entries()) {
-      const said = await runOnce(box, interpreter, Cgroup.make(placeBelow(parent, `try-${number}`), null));
-      if (said !== null) return explain(said, interpreter);
-    }
-    return null;
+    const open = box;
+    const tried = interpreters.map(async (interpreter, number) => {
+      const said = await runOnce(open, interpreter, Cgroup.make(placeBelow(parent, `try-${number}`), null));
+      return said === null ? null : explain(said, interpreter);
+    });
+    return (await Promise.all(tried)).find((broken) => broken !== null) ?? null;
   } catch (error) {
     return explain(causeText(error), null);
   } finally {
