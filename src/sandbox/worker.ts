@@ -401,6 +401,7 @@ export class Worker {
   private async finish(): Promise<void> {
     const { child, enclosure } = this;
     const closed = child === null || child.pid === undefined ? Promise.resolve() : once(child, 'close').then(() => undefined);
+    await this.launched?.shut();
     for (let wait = 1; !enclosure.killAll() || this.isRunning(); wait *= 2) {
       await delay(Math.min(wait, KILL_AGAIN_MS_MAX));
     }

@@ -1,11 +1,16 @@
 /** The box, for real: what is seen from inside, and that everything that tasks need works there. */
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { launch } from '../../src/sandbox/launch.ts';
 import { probeLevel } from '../../src/sandbox/levels.ts';
 import type { LevelProbe } from '../../src/sandbox/levels.ts';
 import { listProcesses, readIfThere } from '../../src/sandbox/processes.ts';
 import { ABSENT, FIRST_UNKNOWN, FORBIDDEN, LOOKED_INTO, numberOf } from '../../src/sandbox/seccomp.ts';
+import { boxed } from '../../src/sandbox/spawn-plan.ts';
+import { Box } from '../../src/sandbox/walls.ts';
 import { Bench, canBox, failure, resultText, wallsNeed } from './harness.ts';
 
 let level: LevelProbe;
@@ -201,6 +206,26 @@ describe.runIf(canBox)('the end', () => {
       expect(left).toEqual([]);
     } finally {
       await early.stop();
+    }
+  });
+
+  test('who is shut out before it was let in never runs, and all of it is known by then', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'potluck-shut-'));
+    const box = await Box.open(level.walls!, folder);
+    try {
+      const entered: number[] = [];
+      const { child, inner, shut } = launch(boxed(box, { command: '/bin/sh', args: ['-c', 'echo it ran'], env: {} }, ['ignore', 'pipe', 'ignore']), (pid) => entered.push(pid));
+      let said = '';
+      child.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+      await shut();
+      expect(entered).toEqual([child.pid, inner()]);
+      const closed = once(child, 'close');
+      process.kill(inner() ?? 0, 'SIGKILL');
+      await closed;
+      expect(said).toBe('');
+    } finally {
+      box.close();
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 
