@@ -7,11 +7,11 @@
  *                       lines after it are what must be printed;
  *   ```console stays    is a terminal of its own, whose command goes on; `^C` in it is Ctrl+C, after which it
  *                       must end;
+ *   ```console tower    is typed on the machine of that name (`stays` may follow);
  *   ```sh run           is pasted as it is; a ```text block right after it is what must be printed;
  *   ```js               is a program; what it prints stands in the comments behind its `console.log`s;
- *   `A$ ` and `B$ `      are the prompts of two machines: each has its own folder and ports. `pl1-…` in what is
- *                       typed is the invitation that was printed last;
- *   <!-- test: SIGINT potluck tracker -->   is what the text asks the reader to do to such a terminal.
+ *   <!-- test: SIGINT potluck tracker -->   is what the text asks the reader to do to such a terminal
+ *                       (`tower: SIGINT …` on the machine of that name).
  *
  * `…` alone in a line stands for any lines, within a line for any text. What differs from run to run and
  * from machine to machine is compared by its kind (`plain` below), a list of addresses by its first. The ports that docs name are replaced by free ones.
@@ -32,25 +32,27 @@ export interface Step {
   afterInterrupt: string[] | undefined;
   /** In its file, from 1. */
   line: number;
-  /** Whose prompt it is, if the document has several machines. */
+  /** Where it is typed; undefined: on the only one. */
   machine?: string;
 }
 
 const step = (kind: Step['kind'], text: string, line: number, printed: string[] = []): Step => ({ kind, text, printed, afterInterrupt: undefined, line });
+
+const on = (machine: string | undefined): { machine?: string } => (machine === undefined ? {} : { machine });
 
 /** The steps of a document, in order. */
 export function stepsOf(markdown: string): Step[] {
   const steps: Step[] = [];
   const lines = markdown.split('\n');
   for (let at = 0; at < lines.length; at += 1) {
-    const signal = /^<!-- test: (SIG[A-Z]+ .+) -->$/.exec(lines[at]!);
-    if (signal !== null) steps.push(step('signal', signal[1]!, at + 1));
-    const fence = /^```(\S+)?(?: (\S+))?$/.exec(lines[at]!);
+    const signal = /^<!-- test: (?:(\w+): )?(SIG[A-Z]+ .+) -->$/.exec(lines[at]!);
+    if (signal !== null) steps.push({ ...step('signal', signal[2]!, at + 1), ...on(signal[1]) });
+    const fence = /^```(\S+)?(?: (.+))?$/.exec(lines[at]!);
     if (fence === null) continue;
     const end = lines.indexOf('```', at + 1);
     if (end < 0) throw new Error(`line ${at + 1}: a block without an end`);
     const block = lines.slice(at + 1, end);
-    if (fence[1] === 'console') steps.push(...consoleSteps(block, fence[2] === 'stays' ? 'stays' : 'typed', at + 2));
+    if (fence[1] === 'console') steps.push(...consoleSteps(block, fence[2]?.split(' ') ?? [], at + 2));
     if (fence[1] === 'sh' && fence[2] === 'run') steps.push(step('typed', block.join('\n'), at + 2));
     if (fence[1] === 'text') expected(steps, at).printed.push(...block);
     if (fence[1] === 'js') steps.push(step('program', block.join('\n'), at + 2, block.flatMap((line) => /console\.log\(.*\); \/\/ (.+)$/.exec(line)?.[1] ?? [])));
@@ -66,12 +68,13 @@ function expected(steps: readonly Step[], at: number): Step {
   return last;
 }
 
-function consoleSteps(block: readonly string[], kind: 'typed' | 'stays', firstLine: number): Step[] {
+function consoleSteps(block: readonly string[], about: readonly string[], firstLine: number): Step[] {
+  const kind = about.includes('stays') ? 'stays' : 'typed';
+  const machine = about.find((word) => word !== 'stays');
   const steps: Step[] = [];
   block.forEach((line, at) => {
     const last = steps.at(-1);
-    const prompt = /^([AB]?)\$ (.*)$/.exec(line);
-    if (prompt !== null) steps.push({ ...step(kind, prompt[2]!, firstLine + at), ...(prompt[1] === '' ? {} : { machine: prompt[1]! }) });
+    if (line.startsWith('$ ')) steps.push({ ...step(kind, line.slice(2), firstLine + at), ...on(machine) });
     else if (last === undefined) throw new Error(`line ${firstLine + at}: output before the first command`);
     else if (line.startsWith('> ') && last.printed.length === 0) last.text += `\n${line.slice(2)}`;
     else if (line === '^C' && kind === 'stays') last.afterInterrupt = [];
@@ -86,13 +89,12 @@ function consoleSteps(block: readonly string[], kind: 'typed' | 'stays', firstLi
 const kinds: readonly [RegExp, string][] = [
   [/\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b/g, 'ID'],
   [/\b(program|pool) [0-9a-f]{12}\b/g, '$1 HASH'],
-  [/\b[0-9a-f]{4}(?:-[0-9a-f]{4}){3}\b/g, 'FINGERPRINT'],
-  [/\b[0-9a-f]{16}\b/g, 'INVITATION'],
-  [/\bbegins with [0-9a-f]{12}\b/g, 'begins with HASH'],
-  [/\btracker (is )?at [\d.]+:(\d+)/g, 'tracker $1at ADDRESS:$2'],
   [/\b\d+(?:\.\d+)? (?:ms|s|min|h)\b(?: \d+ (?:s|min)\b)?/g, 'TIME'],
   [/\b\d\d:\d\d:\d\d\b/g, 'CLOCK'],
   [/\b\d{8}-\d{6}\b/g, 'STAMP'],
+  [/\bpl1-(?:…|[\w-]+)/g, 'TOKEN'],
+  [/\b[0-9a-f]{4}(?:-[0-9a-f]{4}){3}\b/g, 'FINGERPRINT'],
+  [/\b[0-9a-f]{12,16}\b/g, 'HASH'],
   [/\b\d+ (%|MB|slots)/g, 'N $1'],
   [/\b\d+ of \d+ (slots|\d)/g, 'N of N $1'],
   [/\b\d+ of \d+\b/g, 'N of N'],
@@ -108,7 +110,7 @@ const kinds: readonly [RegExp, string][] = [
 
 /** A line as it is compared. `peer` is the beginning of peers' names there. */
 export function plain(line: string, peer: string): string {
-  let text = line.replaceAll(new RegExp(`\\b(?:${peer}|attic)-900\\d\\b`, 'g'), 'PEER').replaceAll(new RegExp(`\\b${peer}\\b`, 'g'), 'HOST');
+  let text = line.replaceAll(new RegExp(`\\b${peer}-900\\d\\b`, 'g'), 'PEER');
   for (const [pattern, kind] of kinds) text = text.replace(pattern, kind);
   return text.trim();
 }
@@ -125,17 +127,17 @@ function patternOf(expected: readonly string[], whole: boolean): RegExp {
 /** Progress, which a terminal paints over and a slow machine shows. */
 const progress = /^(?:starting|building|installing packages|waiting|running on) ?.*$/;
 
-const comparable = (printed: string): string =>
+const comparable = (printed: string, host: string): string =>
   printed
     .split('\n')
     .filter((line) => !progress.test(line))
-    .map((line) => plain(line, hostLabel()))
+    .map((line) => plain(line, host))
     .filter((line) => line !== '')
     .map((line) => `${line}\n`)
     .join('');
 
 /** Whether that was printed; with `whole: false`, whether it was printed first. */
-export const says = (printed: string, expected: readonly string[], whole = true): boolean => patternOf(expected, whole).test(comparable(printed));
+export const says = (printed: string, expected: readonly string[], whole = true, host = hostLabel()): boolean => patternOf(expected, whole).test(comparable(printed, host));
 
 // --- ports ---------------------------------------------------------------------------------
 
@@ -184,28 +186,44 @@ class Terminal {
   }
 }
 
+export interface SessionOptions {
+  readonly cwd: string;
+  /** POTLUCK_HOME, which the docs call `~/.potluck`. */
+  readonly folder: string;
+  /** Folder in which `potluck` is a command. */
+  readonly bin: string;
+  readonly ports: Ports;
+  /** What makes a command run on another machine when put before it. */
+  readonly via?: readonly string[];
+  /** What is called otherwise in the docs: by the name there. */
+  readonly names?: Readonly<Record<string, string>>;
+  /** What the docs call `laptop`, where names of peers begin with it. */
+  readonly host?: string;
+}
+
 export class Session {
   readonly #cwd: string;
+  readonly #via: readonly string[];
+  readonly #names: readonly (readonly [string, string])[];
+  readonly #host: string;
   readonly #env: Record<string, string>;
   readonly #ports: Ports;
   readonly #folder: string;
   readonly #shell: Terminal;
   readonly #terminals: { text: string; terminal: Terminal }[] = [];
-  /** Of the second machine: its part of the environment, and its ports. */
-  readonly #second: { env: Record<string, string>; ports: Ports };
-  #invitation = '';
   #commands = 0;
 
-  /**
-   * @param bin folder in which `potluck` is a command
-   * @param second ports of a second machine, if the document has one; then the machine's own addresses are listened on, too
-   */
-  constructor({ cwd, folder, bin, ports, second }: { cwd: string; folder: string; bin: string; ports: Ports; second?: Ports }) {
+  constructor({ cwd, folder, bin, ports, via = [], names = {}, host = hostLabel() }: SessionOptions) {
     this.#cwd = cwd;
     this.#folder = folder;
     this.#ports = ports;
+    this.#via = via;
+    this.#names = Object.entries(names);
+    this.#host = host;
     const of = (documented: string) => ports.get(documented)!;
-    const inherited = Object.entries(environment({})).filter(([name]) => !name.startsWith('npm_'));
+    // What a machine does by default is shown on machines of the test's own, where nobody else is.
+    const elsewhere = via.length > 0 ? ['POTLUCK_LISTEN_HOST', 'POTLUCK_ISOLATION'] : [];
+    const inherited = Object.entries(environment({})).filter(([name]) => !name.startsWith('npm_') && !elsewhere.includes(name));
     this.#env = {
       ...(Object.fromEntries(inherited) as Record<string, string>),
       PATH: `${bin}:${process.env.PATH ?? ''}`,
@@ -214,13 +232,8 @@ export class Session {
       POTLUCK_PEER_PORT: of('9000'),
       POTLUCK_TRACKER_PORT: of('8888'),
       POTLUCK_WEB_PORT: of('5000'),
-      ...(second === undefined ? {} : { POTLUCK_LISTEN_HOST: '0.0.0.0' }),
     };
-    const tracker = of('8888');
-    const others = second ?? ports;
-    const port = others.get('9000')!;
-    this.#second = { env: { POTLUCK_HOME: `${folder}/machines/B`, POTLUCK_PORT: port, POTLUCK_PEER_PORT: port, POTLUCK_TRACKER_PORT: tracker }, ports: new Map([...others, ['8888', tracker]]) };
-    this.#shell = new Terminal('bash', ['--noprofile', '--norc', '-O', 'expand_aliases'], cwd, this.#env);
+    this.#shell = this.#terminal('--noprofile', '--norc', '-O', 'expand_aliases');
     this.#shell.process.stdin?.write('exec 2>&1\n');
   }
 
@@ -228,7 +241,7 @@ export class Session {
   async run(one: Step): Promise<void> {
     switch (one.kind) {
       case 'typed':
-        return this.#expect(one, await this.#type(one.text, one.machine));
+        return this.#expect(one, await this.#type(one.text));
       case 'stays':
         return this.#open(one);
       case 'program':
@@ -245,36 +258,43 @@ export class Session {
     for (const { terminal } of this.#terminals.toReversed()) await this.#end(terminal, 'SIGTERM');
   }
 
+  /** The last that was printed of what looks like that. */
+  latest(pattern: RegExp): string | undefined {
+    return [...this.#shell.printed.matchAll(new RegExp(pattern, 'g'))].at(-1)?.[0];
+  }
+
+  #terminal(...args: string[]): Terminal {
+    const [command, ...all] = [...this.#via, 'bash', ...args] as [string, ...string[]];
+    return new Terminal(command, all, this.#cwd, this.#env);
+  }
+
+  #asUsed(typed: string): string {
+    return replace(this.#names.reduce((text, [documented, used]) => text.replaceAll(documented, used), typed), this.#ports);
+  }
+
   #asDocumented(printed: string): string {
-    const ports = [...this.#ports, ...this.#second.ports];
-    return replace(printed.replaceAll(this.#folder, '~/.potluck'), ports.map(([documented, used]) => [used, documented]));
+    const named = this.#names.reduce((text, [documented, used]) => text.replaceAll(used, documented), printed.replaceAll(this.#folder, '~/.potluck'));
+    return replace(named, [...this.#ports].map(([documented, used]) => [used, documented]));
   }
 
   #expect({ text, printed, line }: Step, was: string): void {
     const shown = this.#asDocumented(was);
-    if (!says(shown, printed)) throw new Error(`line ${line}: ${text}\n--- should print\n${printed.join('\n')}\n--- printed\n${shown}`);
+    if (!says(shown, printed, true, this.#host)) throw new Error(`line ${line}: ${text}\n--- should print\n${printed.join('\n')}\n--- printed\n${shown}`);
   }
 
   /** Types a command into the one shell. */
-  async #type(typed: string, machine?: string): Promise<string> {
-    const second = machine === 'B';
-    const names = Object.entries(second ? this.#second.env : {}).map(([name, value]) => `export ${name}=${value}; `);
-    const command = replace(typed, second ? this.#second.ports : this.#ports).replaceAll('pl1-…', this.#invitation);
-    const text = second ? `( ${names.join('')}${command} )` : command;
+  async #type(text: string): Promise<string> {
     this.#commands += 1;
     const mark = `--- end of command ${this.#commands} ---`;
     const before = this.#shell.printed.length;
-    this.#shell.process.stdin?.write(`{ ${text}\n} </dev/null; was=$?; echo; echo '${mark}'; (exit $was)\n`);
+    this.#shell.process.stdin?.write(`{ ${this.#asUsed(text)}\n} </dev/null; was=$?; echo; echo '${mark}'; (exit $was)\n`);
     await until(`the end of: ${text}`, () => this.#shell.printed.includes(mark) || this.#shell.over, STEP_MS);
-    const all = this.#shell.printed.slice(before);
-    const printed = all.slice(0, all.indexOf(mark));
-    this.#invitation = /\bpl1-[\w-]+/.exec(printed)?.[0] ?? this.#invitation;
-    return printed;
+    const printed = this.#shell.printed.slice(before);
+    return printed.slice(0, printed.indexOf(mark));
   }
 
-  async #open({ text, printed, afterInterrupt, line, machine }: Step): Promise<void> {
-    const { env, ports } = machine === 'B' ? this.#second : { env: {}, ports: this.#ports };
-    const terminal = new Terminal('bash', ['--noprofile', '--norc', '-c', `exec ${replace(text, ports)}`], this.#cwd, { ...this.#env, ...env });
+  async #open({ text, printed, afterInterrupt, line }: Step): Promise<void> {
+    const terminal = this.#terminal('--noprofile', '--norc', '-c', `exec ${this.#asUsed(text)}`);
     this.#terminals.push({ text, terminal });
     await this.#printed(terminal, printed, line, text);
     if (afterInterrupt === undefined) return;
@@ -284,7 +304,7 @@ export class Session {
 
   async #printed(terminal: Terminal, expected: readonly string[], line: number, text: string): Promise<void> {
     try {
-      await until('it prints that', () => says(this.#asDocumented(terminal.printed), expected, false), STEP_MS / 2);
+      await until('it prints that', () => says(this.#asDocumented(terminal.printed), expected, false, this.#host), STEP_MS / 2);
     } catch (cause) {
       throw new Error(`line ${line}: ${text}\n--- should print\n${expected.join('\n')}\n--- printed\n${this.#asDocumented(terminal.printed)}`, { cause });
     }

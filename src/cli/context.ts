@@ -68,7 +68,8 @@ export async function connectTo(context: Context<ClientFlags>, options: Pick<Con
   try {
     return await connect({ ...options, host, port, home: homeFolder });
   } catch (error) {
-    if (error instanceof PotluckError && error.code === 'peer_unreachable') throw await whereOneIs(error, port);
+    // Of another machine only that machine could tell.
+    if (error instanceof PotluckError && error.code === 'peer_unreachable' && isThisMachine(host)) throw await whereOneIs(error, port);
     throw error;
   }
 }
@@ -86,6 +87,8 @@ async function whereOneIs(error: PotluckError, portTried: number): Promise<Potlu
       : `on this machine something answers on port ${ports.join(', ')}: add --port ${first}`;
   return new PotluckError(error.code, error.message, { why: error.why, fix, cause: error });
 }
+
+const isThisMachine = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 /** Where the peers of one machine usually are. */
 const usualPorts = Array.from({ length: 10 }, (_, at) => 9000 + at);

@@ -19,7 +19,7 @@ import type { Address, JoinMessageOf, Problem } from '../wire/messages.ts';
 import { hasPoolKey, identityOf, openHomeFolder, readPool, rememberPool, type Identity } from './home-folder.ts';
 import type { InvitationToken } from './invitation-token.ts';
 import { isTrackerOf, newcomerProof } from './join-proofs.ts';
-import { LiveRoster } from './live-roster.ts';
+import { keyRevoked, LiveRoster } from './live-roster.ts';
 import type { Role } from './roster.ts';
 
 /** As many as pool.json holds. */
@@ -87,9 +87,6 @@ function ownPool(isThis: boolean): PotluckError {
     fix: 'give the other pool a folder of its own, for all commands there: export POTLUCK_HOME=~/.potluck-2',
   });
 }
-
-const keyRevoked = (folder: string): PotluckError =>
-  new PotluckError('revoked', 'the key of this machine was revoked by an admin of the pool', { why: 'a revoked key never comes back', fix: `to come back with a new invitation, remove ${folder}/member.key and ${folder}/pool.json first` });
 
 /** The first of the invitation's addresses where somebody proves to be the tracker. */
 async function reachTracker(options: JoinOptions): Promise<{ channel: JoinChannel; address: Address }> {

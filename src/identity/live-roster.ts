@@ -11,6 +11,7 @@
  *    one machine before its tracker was first started.
  * 3. With a roster the own key is what its row says, like any other.
  */
+import { PotluckError } from '../errors.ts';
 import { HOW_TO_JOIN, type LinkMembership } from '../wire/membership.ts';
 import type { Problem } from '../wire/messages.ts';
 import { readPool } from './home-folder.ts';
@@ -188,3 +189,7 @@ export class LiveRoster implements Roster, LinkMembership {
     }
   }
 }
+
+/** For the holder of the key, on whatever it tries. */
+export const keyRevoked = (folder: string): PotluckError =>
+  new PotluckError('revoked', 'the key of this machine was revoked by an admin of the pool', { why: 'a revoked key never comes back', fix: `to come back with a new invitation, remove ${folder}/member.key and ${folder}/pool.json first` });
