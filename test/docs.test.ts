@@ -65,7 +65,7 @@ describe.skipIf(!canMakeMachines())('a session on two machines', () => {
     await machines.stop();
   });
 
-  it.each(['docs/guide/many-machines.md'])('%s prints what it says', { timeout: 240_000 }, async (path) => {
+  it.each(['docs/guide/many-machines.md', 'docs/guide/security.md'])('%s prints what it says', { timeout: 240_000 }, async (path) => {
     const steps = stepsOf(read(path));
     expect(steps.length).toBeGreaterThan(5);
     for (const step of steps) {
@@ -155,18 +155,18 @@ describe('how balancing works', () => {
   });
 });
 
-describe('the guarantees', () => {
+describe.each(['docs/reference/guarantees.md', 'SECURITY.md'])('the promises of %s', (page) => {
   /** `[name of the test](../../test/file.test.ts)`: the words are in the file. */
-  const named = [...read('docs/reference/guarantees.md').matchAll(/\[([^\]]+)\]\(\.\.\/\.\.\/(test\/[^)]+)\)/g)].map((match) => [match[1]!, match[2]!] as const);
+  const named = [...read(page).matchAll(/\[([^\]]+)\]\((?:\.\.\/)*(test\/[^)]+)\)/g)].map((match) => [match[1]!, match[2]!] as const);
 
   it.each(named)('%s is a test of %s', (name, path) => {
     expect(read(path).replaceAll('\\', '')).toContain(name);
   });
 
   it('each have one', () => {
-    const rows = read('docs/reference/guarantees.md').split('\n').filter((line) => line.startsWith('| **'));
+    const rows = read(page).split('\n').filter((line) => line.startsWith('| **'));
     expect(rows.length).toBeGreaterThan(5);
-    expect(rows.filter((row) => !row.includes('](../../test/'))).toEqual([]);
+    expect(rows.filter((row) => !/\]\((?:\.\.\/)*test\//.test(row))).toEqual([]);
   });
 });
 
