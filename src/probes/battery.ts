@@ -38,7 +38,7 @@ export interface BatteryOptions {
 }
 
 /** What the heavy probes are given, so that little has to be filled: what the interpreter needs, and some. */
-const BOX_MEMORY_MB = { python: 48, javascript: 96 } as const;
+const BOX_MEMORY_MB = { python: 96, javascript: 128 } as const;
 /** Node alone is a dozen threads. */
 const BOX_PROCESSES = 64;
 

@@ -45,7 +45,8 @@ const files: readonly Probe[] = [
   probe('files', 2, 'compiled', 'write a compiled module in __pycache__', writing(({ code }) => code.compiled)),
   probe('files', 2, 'guest', 'write the code by which a peer starts tasks', writing(({ code }) => code.guests)),
   probe('files', 2, 'settings', 'write a settings file of the pool', writing(({ decoys }) => [decoys.files.settings])),
-  probe('files', 2, 'system-programs', 'write a program of the system', writing(() => ['/usr/bin/env', '/bin/true', '/usr/bin/true'])),
+  // No program: while one is open for writing, nobody can start it.
+  probe('files', 2, 'system-files', 'write a file of the system, beside its programs', writing(() => ['/usr/lib/os-release', '/usr/share/common-licenses/GPL-3', '/usr/share/zoneinfo/UTC'])),
   probe('files', 2, 'unbounded-folders', 'write outside of the few folders that are bounded', ({ decoys: { folder, token } }) => ({
     inside: { act: 'make_file', target: { folders: ['/', '/dev', '/etc', '/usr', '/proc', '/potluck', '/var', '/run'], name: token } },
     outside: { act: 'make_file', target: { folders: [folder], name: token } },

@@ -54,6 +54,27 @@ describe('in the box', () => {
   });
 });
 
+describe('on a machine with one language', () => {
+  it('the box is proven by that one', async () => {
+    const interpreters = [await probeInterpreter('javascript')];
+    const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), folder] });
+    const findings = await runProbes({ homeFolder: folder, guestsFolder, interpreters, level, heavy: true });
+    expect(findings.filter(({ verdict }) => verdict === 'broken')).toEqual([]);
+    expect(findings.filter(({ group, verdict }) => group === 'bounds' && verdict === 'held').length).toBe(5);
+    expect(proofOf(level.level, level.missing, findings).level).toBe(2);
+  });
+
+  it('a run that is told to end puts everything away, and proves nothing', async () => {
+    const interpreters = [await probeInterpreter('javascript')];
+    const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), folder] });
+    const ending = new AbortController();
+    const run = runProbes({ homeFolder: folder, guestsFolder, interpreters, level, heavy: true, signal: ending.signal });
+    setTimeout(() => ending.abort(), 300);
+    await expect(run).rejects.toThrow();
+    expect(existsSync(join(folder, 'probes')) ? readdirSync(join(folder, 'probes')) : []).toEqual([]);
+  });
+});
+
 describe('where there are no walls', () => {
   let findings: Finding[] = [];
   const of = (name: string) => findings.find((finding) => finding.name === name)!;
