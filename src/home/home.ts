@@ -56,6 +56,8 @@ interface Core {
 }
 
 const reopenMs = 500;
+/** That a result is stored only lets its runner forget it: not worth waking it for every task. */
+const storedGapMs = 20;
 /** What is past the retention by its age alone is looked for this often. */
 const compactMs = 3_600_000;
 
@@ -77,7 +79,9 @@ export class Home {
   #grantSeen = 0;
   #stopped = false;
   #forgetRoster: (() => void) | undefined;
+  /** By runner: what is on disk and what it was not told of yet. */
   readonly #stored = new Map<string, MessageOf<'stored'>['attempts']>();
+  #storedTimer: NodeJS.Timeout | undefined;
 
   constructor(options: HomeOptions) {
     this.#o = options;
@@ -163,6 +167,7 @@ export class Home {
     await core?.compaction.stop();
     await core?.driver.settled();
     core?.driver.stop();
+    this.#tellStored();
     core?.links.closeAll();
     await this.store.close();
   }
@@ -310,19 +315,20 @@ export class Home {
     }
   }
 
-  /** One message for all that was stored by the same flush. */
   #gatherStored(peer: string, ref: MessageOf<'stored'>['attempts'][number]): void {
     const gathered = this.#stored.get(peer);
-    if (gathered !== undefined) {
-      gathered.push(ref);
-      return;
-    }
-    this.#stored.set(peer, [ref]);
-    queueMicrotask(() => {
-      const attempts = this.#stored.get(peer) ?? [];
-      this.#stored.delete(peer);
+    if (gathered === undefined) this.#stored.set(peer, [ref]);
+    else gathered.push(ref);
+    this.#storedTimer ??= setTimeout(() => this.#tellStored(), storedGapMs);
+  }
+
+  #tellStored(): void {
+    clearTimeout(this.#storedTimer);
+    this.#storedTimer = undefined;
+    for (const [peer, attempts] of this.#stored) {
       for (const part of inParts(attempts, limits.listPartMax)) this.#core?.links.get(peer)?.send({ kind: 'stored', attempts: part });
-    });
+    }
+    this.#stored.clear();
   }
 
   #fromRunner({ driver, state }: Pick<Core, 'driver' | 'state'>, peer: string, connection: Connection, message: Message): void {

@@ -125,11 +125,12 @@ export class Driver<Event, Send, Entry, After> {
   }
 
   #carryOut({ journal, send, after, wakeAt }: Decision<Send, Entry, After>, now: Now): void {
-    if (journal.length > 0 && this.#o.recorder !== undefined && !this.#failed) {
-      for (const entry of journal) this.#appended = this.#o.recorder.append(entry);
-      this.#planFlush();
-    }
+    const { recorder } = this.#o;
+    const records = journal.length > 0 && recorder !== undefined && !this.#failed;
+    if (records) for (const entry of journal) this.#appended = recorder.append(entry);
     for (const effect of send) this.#o.send(effect);
+    // After them: what leaves at the end of this turn leaves before the turn's records are made into bytes.
+    if (records) this.#planFlush();
     if (after.length > 0) {
       if (!this.#failed && (this.#appended > this.#durable || this.#held.length > 0)) this.#held.push({ seq: this.#appended, effects: after });
       else for (const effect of after) this.#o.release(effect);
