@@ -141,6 +141,7 @@ export const limits = {
   auditBytesMax: 64 * MiB,
   /** Alike observations are counted this long and then written as one line, of so many kinds at most. */
   auditGatherMs: 5_000,
+  auditGatherMsMax: 3_600_000,
   auditKindsMax: 256,
 
   // --- the wire ----------------------------------------------------------------------------

@@ -6,7 +6,8 @@
  * records, in its own log; here they are only told (auditRowOf).
  *
  * Invariants
- * 1. What is alike is counted for a few seconds and then written as one line: a flood makes few lines.
+ * 1. What is alike is counted for a few seconds and then written as one line, and what goes on and on in ever
+ *    longer stretches, up to an hour: neither a flood nor patience makes many lines.
  * 2. What one key reports can push out neither the changes of the registry, which are kept elsewhere and
  *    for good, nor what others report in the same seconds.
  */
@@ -37,15 +38,30 @@ export interface AuditOptions {
   failed: (error: unknown) => void;
 }
 
-/** Kinds of observations that one key can have in one gathering. */
+/** Kinds of observations that one key can have gathered at a time. */
 const KINDS_PER_KEY = 16;
+
+/** Something that was observed, as often as `row.count` says, since it was last written. */
+interface Gathered {
+  readonly row: AuditRow;
+  readonly reporter: string;
+}
+
+/** When an observation of this kind may be written again. */
+interface Pace {
+  windowMs: number;
+  /** Of the monotonic clock. */
+  dueAt: number;
+}
 
 export class Audit {
   readonly #o: AuditOptions;
   /** Oldest first. */
   readonly #rows: AuditRow[] = [];
-  #gathered = new Map<string, AuditRow>();
+  /** By kind: who reports what about whom. */
+  readonly #gathered = new Map<string, Gathered>();
   readonly #kindsOf = new Map<string, number>();
+  readonly #paces = new Map<string, Pace>();
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
   #failed = false;
@@ -68,44 +84,77 @@ export class Audit {
   /** @param key the member that reports it; undefined: the tracker itself saw it */
   observed(event: AuditEvent, key?: string, by = ''): void {
     const detail = by === '' ? event.detail : `${by}: ${event.detail}`;
-    const row: AuditRow = { atWall: Date.now(), what: event.what, ...(event.key === undefined ? {} : { key: event.key }), detail, count: event.count };
-    this.#gather(key ?? '', row);
-    this.#timer ??= setTimeout(() => void this.write(), limits.auditGatherMs).unref();
+    this.#gather(key ?? '', { atWall: Date.now(), what: event.what, ...(event.key === undefined ? {} : { key: event.key }), detail, count: event.count });
+    this.#plan();
   }
 
   #gather(reporter: string, row: AuditRow): void {
     const kind = JSON.stringify([reporter, row.what, row.key, row.detail]);
-    const known = this.#gathered.get(kind);
-    if (known !== undefined) {
-      known.count += row.count;
-      return;
-    }
-    const kinds = (this.#kindsOf.get(reporter) ?? 0) + 1;
     const most = reporter === '' ? limits.auditKindsMax : KINDS_PER_KEY;
-    if (kinds <= most && this.#gathered.size < 2 * limits.auditKindsMax) {
-      this.#kindsOf.set(reporter, kinds);
-      this.#gathered.set(kind, row);
-      return;
-    }
-    const rest = JSON.stringify(['rest', row.what]);
-    const others = this.#gathered.get(rest);
-    if (others === undefined) this.#gathered.set(rest, { atWall: row.atWall, what: row.what, detail: 'others, too many kinds to be listed', count: row.count });
-    else others.count += row.count;
+    const fits = this.#gathered.has(kind) || ((this.#kindsOf.get(reporter) ?? 0) < most && this.#gathered.size < 2 * limits.auditKindsMax);
+    if (fits) this.#count(kind, reporter, row);
+    else this.#count(JSON.stringify(['rest', row.what]), 'rest', { atWall: row.atWall, what: row.what, detail: 'others, too many kinds to be listed', count: row.count });
   }
 
-  /** Writes what was gathered. Resolves when it is on disk, or the disk has failed. */
+  #count(kind: string, reporter: string, row: AuditRow): void {
+    const known = this.#gathered.get(kind);
+    if (known !== undefined) {
+      known.row.count += row.count;
+      return;
+    }
+    this.#gathered.set(kind, { row, reporter });
+    this.#kindsOf.set(reporter, (this.#kindsOf.get(reporter) ?? 0) + 1);
+  }
+
+  #plan(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      void this.#writeDue();
+      if (this.#gathered.size > 0) this.#plan();
+    }, limits.auditGatherMs).unref();
+  }
+
+  /** What comes again and again is written less and less often: somebody who was put out may knock for weeks. */
+  #writeDue(now = performance.now()): Promise<void> {
+    const due: string[] = [];
+    for (const kind of this.#gathered.keys()) if ((this.#paces.get(kind)?.dueAt ?? 0) <= now) due.push(kind);
+    for (const [kind, pace] of this.#paces) if (pace.dueAt + pace.windowMs < now) this.#paces.delete(kind);
+    for (const kind of due) this.#slowDown(kind, now);
+    return this.#write(due);
+  }
+
+  #slowDown(kind: string, now: number): void {
+    const windowMs = Math.min(limits.auditGatherMsMax, 2 * (this.#paces.get(kind)?.windowMs ?? limits.auditGatherMs / 2));
+    this.#paces.delete(kind);
+    this.#paces.set(kind, { windowMs, dueAt: now + windowMs });
+    const [oldest] = this.#paces.keys();
+    if (this.#paces.size > 4 * limits.auditKindsMax) this.#paces.delete(oldest!);
+  }
+
+  /** Writes all that was gathered. Resolves when it is on disk, or the disk has failed. */
   write(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const rows = [...this.#gathered.values()];
-    this.#gathered = new Map();
-    this.#kindsOf.clear();
-    if (rows.length > 0) this.#writing = this.#writing.then(() => this.#writeRows(rows));
+    return this.#write([...this.#gathered.keys()]);
+  }
+
+  #write(kinds: readonly string[]): Promise<void> {
+    const rows = kinds.map((kind) => this.#take(kind));
+    for (const row of rows) this.#add(row);
+    if (rows.length > 0) this.#writing = this.#writing.then(() => this.#keep(rows));
     return this.#writing;
   }
 
-  async #writeRows(rows: readonly AuditRow[]): Promise<void> {
-    for (const row of rows) this.#add(row);
+  #take(kind: string): AuditRow {
+    const { row, reporter } = this.#gathered.get(kind)!;
+    this.#gathered.delete(kind);
+    const left = this.#kindsOf.get(reporter)! - 1;
+    if (left === 0) this.#kindsOf.delete(reporter);
+    else this.#kindsOf.set(reporter, left);
+    return row;
+  }
+
+  async #keep(rows: readonly AuditRow[]): Promise<void> {
     if (this.#failed) return;
     try {
       for (const row of rows) this.#o.log.append(Buffer.from(JSON.stringify(row)));
@@ -116,9 +165,10 @@ export class Audit {
     }
   }
 
-  /** The newest lines, newest first. */
+  /** The newest lines, newest first, with what is gathered and not written yet. */
   rows(limit: number): AuditRow[] {
-    return this.#rows.toReversed().toSorted((a, b) => b.atWall - a.atWall).slice(0, limit);
+    const gathered = [...this.#gathered.values()].map(({ row }) => ({ ...row }));
+    return [...this.#rows, ...gathered].toReversed().toSorted((a, b) => b.atWall - a.atWall).slice(0, limit);
   }
 
   #add(row: AuditRow): void {

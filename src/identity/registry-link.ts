@@ -107,7 +107,7 @@ export class RegistryLink {
     return { name: answer.member.name, fingerprint: fingerprintOf(answer.member.key), already: answer.again, invitations: answer.invitations };
   }
 
-  #read({ what, limit = limits.auditRowsMax }: MessageOf<'registry'>): Answer | Promise<Answer> {
+  #read({ what, limit = limits.auditRowsMax }: MessageOf<'registry'>): Answer {
     if (what === 'members') return this.#members();
     return what === 'invitations' ? this.#invitations() : this.#audit(limit);
   }
@@ -145,10 +145,8 @@ export class RegistryLink {
     }));
   }
 
-  async #audit(limit: number): Promise<Answer> {
-    const { audit } = this.#o;
-    await audit.write();
-    return audit.rows(limit).map(({ atWall, what, key, detail, count }) => ({ at: iso(atWall), what, who: key === undefined ? null : this.#nameOf(key), detail, count }));
+  #audit(limit: number): Answer {
+    return this.#o.audit.rows(limit).map(({ atWall, what, key, detail, count }) => ({ at: iso(atWall), what, who: key === undefined ? null : this.#nameOf(key), detail, count }));
   }
 
   #nameOf(key: string): string {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Audit, type AuditRow } from '../../src/identity/audit.ts';
 import { limits } from '../../src/limits.ts';
 
@@ -42,6 +42,30 @@ describe('the audit', () => {
     await audit.write();
     expect(written.length).toBe(limits.auditKindsMax + 1);
     expect(written.reduce((sum, { count }) => sum + count, 0)).toBe(10_000);
+  });
+
+  it('of somebody who knocks every two seconds for a week has fewer than two hundred lines, and every knock is counted', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] });
+    try {
+      const { audit, written } = newAudit();
+      const knocks = 7 * 86_400 / 2;
+      for (let at = 0; at < knocks; at += 1) {
+        audit.observed(refused('revoked key, from 10.0.0.1'));
+        vi.advanceTimersByTime(2_000);
+      }
+      await audit.write();
+      expect(written.length).toBeLessThan(200);
+      expect(written.reduce((sum, { count }) => sum + count, 0)).toBe(knocks);
+    } finally {
+      vi.useRealTimers();
+    }
+  }, 60_000);
+
+  it('shows at once what is not written yet', () => {
+    const { audit, written } = newAudit();
+    audit.observed(refused('plain text'));
+    audit.observed(refused('plain text'));
+    expect([audit.rows(5), written]).toEqual([[expect.objectContaining({ detail: 'plain text', count: 2 })], []]);
   });
 
   it('does not let one member push out what others report', async () => {
