@@ -1,6 +1,6 @@
 /** What `potluck invite` does, with `--list` and `--revoke`. */
 import { exit } from '../errors.ts';
-import { isLoopback } from '../lib/loopback.ts';
+import { hostAndPort, isLoopback } from '../lib/hosts.ts';
 import { limits } from '../limits.ts';
 import type { Address } from '../wire/messages.ts';
 import { trackerPlace, type TrackerPlaceFlags } from './commands/tracker-flags.ts';
@@ -64,7 +64,7 @@ async function inviteSomebody(context: Context<InviteFlags>): Promise<number> {
     return exit.done;
   }
   terminal.outLines([command]);
-  const places = invitation.addresses.map(({ host, port }) => `${host}:${port}`).join(', ');
+  const places = invitation.addresses.map(({ host, port }) => hostAndPort(host, port)).join(', ');
   terminal.errLine(`type this on the other machine: it joins as ${role}, within ${duration(ttlMs)}; good for ${counted(joins, 'join')}; tracker at ${places}`);
   if (local) terminal.errLine('note: that address leads here from this machine only; for others let the tracker listen on\n      all addresses (potluck tracker --host 0.0.0.0), or name one that leads here: --address HOST:PORT');
   return exit.done;

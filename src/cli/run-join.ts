@@ -1,6 +1,7 @@
 /** What `potluck join` does. The invitation is a secret: nothing here repeats it. */
 import { homeFolderOf } from '../config.ts';
 import { exit } from '../errors.ts';
+import { hostAndPort } from '../lib/hosts.ts';
 import type { Joined } from '../main/join.ts';
 import type { Context } from './context.ts';
 import { cleanLine } from './text.ts';
@@ -16,7 +17,7 @@ export async function runJoin(context: Context<JoinFlags>): Promise<number> {
   const pasted = invitationOf(context);
   const { joinPool } = await import('../main/join.ts');
   const joined = await joinPool(pasted, homeFolderOf(process.env), (addresses) => {
-    if (flags.json !== true && terminal.errIsTerminal) terminal.errLine(`asking the tracker at ${addresses.map(({ host, port }) => `${host}:${port}`).join(' or ')} …`);
+    if (flags.json !== true && terminal.errIsTerminal) terminal.errLine(`asking the tracker at ${addresses.map(({ host, port }) => hostAndPort(host, port)).join(' or ')} …`);
   });
   if (flags.json === true) terminal.out(`${joinedJson(joined)}\n`);
   else terminal.outLines(joinedLines(joined));
@@ -37,7 +38,7 @@ export function joinedLines({ pool, poolName, name, role, tracker, already }: Jo
   const as = `${cleanLine(name)} (${role})`;
   const first = already ? `this machine is in ${cleanLine(poolName)} already, as ${as}; nothing was changed` : `joined ${cleanLine(poolName)} as ${as}`;
   const next = role === 'runner' ? ['next: potluck peer          runs tasks of the others'] : ['next: potluck peer          takes tasks, and runs those of the others', '      potluck members       shows who belongs to the pool'];
-  return [first, `its tracker is at ${tracker.host}:${tracker.port}, and the pool's key begins with ${pool.slice(0, 12)}`, ...next];
+  return [first, `its tracker is at ${hostAndPort(tracker.host, tracker.port)}, and the pool's key begins with ${pool.slice(0, 12)}`, ...next];
 }
 
 const joinedJson = ({ pool, poolName, name, role, tracker, already }: Joined): string => JSON.stringify({ pool, pool_name: poolName, name, role, tracker, already });

@@ -5,7 +5,7 @@
  * 127.0.0.1 is somebody else; and a wrong key at one address means the next address, not the end.
  */
 import { PotluckError } from '../errors.ts';
-import { isLoopback } from '../lib/loopback.ts';
+import { isLoopback } from '../lib/hosts.ts';
 import { type Address, type Connection, dial, type LinkIdentity, type LinkMembership, type Machine, type PeerInfo } from '../wire/index.ts';
 
 const dialMs = 3_000;

@@ -15,6 +15,7 @@ import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import * as z from 'zod';
 import { causeText, PotluckError } from '../errors.ts';
+import { hostAndPort } from '../lib/hosts.ts';
 import { keyIdOf, type LinkIdentity } from '../wire/key-id.ts';
 import { addressSchema, hashSchema } from '../wire/messages.ts';
 import { certificateOf } from './certificate.ts';
@@ -107,7 +108,7 @@ function keyElsewhere(folder: string, { name, trackers }: PoolInfo): PotluckErro
     return new PotluckError('key_damaged', `the key of the pool is not in ${folder}`, { why: 'pool.json is there, and pool.key is gone', fix: `put pool.key back from a copy; to begin a new pool, delete ${poolFile(folder)}` });
   }
   return new PotluckError('already_joined', `this machine has joined ${name}, which has its tracker elsewhere`, {
-    why: `a pool has one tracker, and that of this one is at ${trackers.map(({ host, port }) => `${host}:${port}`).join(' or ')}`,
+    why: `a pool has one tracker, and that of this one is at ${trackers.map(({ host, port }) => hostAndPort(host, port)).join(' or ')}`,
     fix: 'start a peer of it here: potluck peer; or give a pool of your own another folder: POTLUCK_HOME=~/.potluck-own potluck tracker',
   });
 }

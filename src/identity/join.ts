@@ -12,7 +12,7 @@
  */
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto';
 import { isErrorCode, PotluckError } from '../errors.ts';
-import { isLoopback } from '../lib/loopback.ts';
+import { hostAndPort, isLoopback } from '../lib/hosts.ts';
 import { limits } from '../limits.ts';
 import { dialToJoin, JoinBroken, type JoinChannel } from '../wire/join-channel.ts';
 import type { Address, JoinMessageOf, Problem } from '../wire/messages.ts';
@@ -168,7 +168,7 @@ async function within<T>(channel: JoinChannel, timeoutMs: number, work: Promise<
   }
 }
 
-const placeOf = ({ host, port }: Address): string => `${host}:${port}`;
+const placeOf = ({ host, port }: Address): string => hostAndPort(host, port);
 
 const brokenOff = (address: Address, cause: JoinBroken): PotluckError =>
   new PotluckError('tracker_unreachable', `the tracker at ${placeOf(address)} broke off`, { why: cause.message, fix: 'type the same command again: an invitation is not used up by that', cause });

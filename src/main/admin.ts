@@ -10,7 +10,7 @@ import { openHomeFolder, readPool } from '../identity/home-folder.ts';
 import { tokenText } from '../identity/invitation-token.ts';
 import { LiveRoster } from '../identity/live-roster.ts';
 import type { Role } from '../identity/roster.ts';
-import { isLoopback } from '../lib/loopback.ts';
+import { isLoopback } from '../lib/hosts.ts';
 import { limits } from '../limits.ts';
 import { errorOf as errorOfAnswer } from '../sdk/outcome.ts';
 import { fetchContent } from '../sdk/questions.ts';

@@ -24,9 +24,6 @@ export function reachableHosts(host: string): string[] {
 /** Such an address means nothing without the name of an interface, which is another on each machine. */
 const isLinkLocal = (address: string): boolean => /^(?:169\.254\.|fe[89ab][0-9a-f]:)/i.test(address);
 
-/** "127.0.0.1:9000", "[fd00::2]:9000". */
-export const hostAndPort = (host: string, port: number): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
-
 /** The host's name as part of a peer's name. */
 export function hostLabel(): string {
   const label = hostname().split('.')[0]!.replaceAll(/[^A-Za-z0-9-]/g, '-').replace(/^-+/, '').slice(0, 60);

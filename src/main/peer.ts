@@ -17,6 +17,7 @@ import { type Identity, openHomeFolder, readPool } from '../identity/home-folder
 import { LiveRoster } from '../identity/live-roster.ts';
 import { cleanLine } from '../lib/clean-text.ts';
 import { TickClock } from '../lib/clock.ts';
+import { hostAndPort } from '../lib/hosts.ts';
 import { limits } from '../limits.ts';
 import { Assets } from '../page/assets.ts';
 import { Logins } from '../page/logins.ts';
@@ -33,7 +34,7 @@ import { acceptanceFor, hasOthers, OnlyOwnNotice } from './acceptance.ts';
 import { BoxProof } from './box-proof.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
-import { hostAndPort, hostLabel, reachableHosts, thisMachine } from './machine.ts';
+import { hostLabel, reachableHosts, thisMachine } from './machine.ts';
 import { memoryLimits } from './memory.ts';
 import { exitWithParent } from './parent.ts';
 import { PeerPageHome } from './page-home.ts';

@@ -4,9 +4,9 @@
  */
 import { causeText, PotluckError } from '../errors.ts';
 import { Backoff } from '../lib/backoff.ts';
+import { hostAndPort } from '../lib/hosts.ts';
 import { limits } from '../limits.ts';
 import { type Address, type Connection, errorOf, greet, isSilent, type Message, type MessageBody, type MessageOf } from '../wire/index.ts';
-import { hostAndPort } from './machine.ts';
 
 export interface TrackerLinkOptions {
   /** Where it may be; at least one. */
