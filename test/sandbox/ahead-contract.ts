@@ -42,7 +42,7 @@ describe('jobs fed ahead', () => {
 
   test('taken back unstarted, never run', async () => {
     const name = await worker();
-    bench.workers.feed(name, jobs(name, NOTED, ['[0, 0.2]', '[1, 0]', '[2, 0]']));
+    bench.workers.feed(name, jobs(name, NOTED, ['[0, 1]', '[1, 0]', '[2, 0]']));
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(bench.workers.takeBack(name)).toEqual([2, 3]);
     expect(bench.workers.takeBack(name)).toEqual([]);
@@ -133,9 +133,11 @@ describe('output of jobs fed ahead', () => {
 
   test('is not held back by jobs that wait behind', async () => {
     const name = await worker();
-    const program = 'import os, time\ndef main(n):\n    for _ in range(n): os.write(1, b"x" * 65536)\n    time.sleep(0.3 if n else 0)\n    return n';
+    const program = 'import os, time\ndef main(n):\n    for _ in range(n): os.write(1, b"x" * 65536)\n    time.sleep(1.5 if n else 0)\n    return n';
     bench.workers.feed(name, jobs(name, program, ['[500]', '[0]']));
-    await eventually(() => bench.output(name, 1, 'stdout').length === 500 * 65_536, 'all of it is there');
+    // Counted, not put together: that would take longer than the job.
+    const arrived = () => bench.events.reduce((sum, event) => (event.type === 'output' && event.worker === name && event.job === 1 ? sum + event.data.length : sum), 0);
+    await eventually(() => arrived() === 500 * 65_536, 'all of it is there');
     expect(answered(name)).toEqual([]);
     await bench.ended(name, 2);
   });

@@ -11,7 +11,7 @@
  *  2. An answer leaves after all that the job wrote, with a mark behind it in both streams.
  *  3. What is needed to answer was bound here before the first task ran.
  */
-import { readSync, readdirSync } from 'node:fs';
+import { readFileSync, readSync, readdirSync } from 'node:fs';
 import { CONTROL_FD, closeUnknown, listen, sleep, writeWhole } from './node_guest/channel.mjs';
 import { describe, failure } from './node_guest/failures.mjs';
 import { findFunction, functionMissing, keepProgram, load } from './node_guest/programs.mjs';
@@ -87,7 +87,7 @@ function activityLeft() {
 /** The count has this process's threads in it, and one that ended may take a moment to go. */
 function processesLeft() {
   const others = settings.othersCounted;
-  if (others === null) return false;
+  if (others === null) return childrenLeft();
   const bytes = Buffer.alloc(16);
   for (let look = 0; look < 20; look++) {
     try {
@@ -99,6 +99,16 @@ function processesLeft() {
     sleep(1);
   }
   return true;
+}
+
+/** Where no cgroup counts them: those that it started itself. */
+function childrenLeft() {
+  if (process.platform !== 'linux') return false;
+  try {
+    return readdirSync('/proc/self/task').some((thread) => readFileSync(`/proc/self/task/${thread}/children`).length > 0);
+  } catch {
+    return false; // a kernel that does not tell, or a thread that ended meanwhile
+  }
 }
 
 // --- jobs ------------------------------------------------------------------------------
