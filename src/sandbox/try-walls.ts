@@ -4,7 +4,7 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { accessSync, constants, mkdtempSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -69,7 +69,9 @@ export async function tryWalls(need: WallsNeed, cgroup: CgroupPlace): Promise<{ 
     guestsFolder: need.guestsFolder,
     shown: [...new Set(shown.flatMap(({ paths }) => paths))],
   };
+  const compiled = Promise.all(need.interpreters.map((interpreter) => compileGuest(interpreter, need.guestsFolder)));
   const broken = await prove(walls, need.interpreters, cgroup);
+  await compiled;
   return broken ?? { walls, notes: shown.flatMap(({ notes }) => notes) };
 }
 
@@ -124,6 +126,18 @@ function install(name: string): string {
   ];
   const manager = managers.find(([program]) => find(program) !== null)?.[1] ?? 'install the package';
   return `${process.getuid?.() === 0 ? '' : 'sudo '}${manager} ${name}`;
+}
+
+/**
+ * Inside, Python cannot keep what it compiled of the guest, and would do it again at each start; so it is done before.
+ * Where the folder is not ours to write to, starts take longer.
+ */
+async function compileGuest({ language, path, version }: Interpreter, guestsFolder: string): Promise<void> {
+  if (language !== 'python') return;
+  const guest = join(guestsFolder, 'potluck_guest');
+  const kept = join(guest, '__pycache__', `loop.cpython-${version.split('.').slice(0, 2).join('')}.pyc`);
+  if (existsSync(kept)) return;
+  await promisify(execFile)(path, ['-m', 'compileall', '-q', guest], { env: {}, timeout: PROOF_TIMEOUT_MS }).catch(() => undefined);
 }
 
 /** Null when every interpreter ran in the box to its end. */
