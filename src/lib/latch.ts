@@ -4,25 +4,31 @@
  * does not want to know.
  */
 export class Latch<T> {
-  #settled: { value: T } | { error: unknown } | undefined;
+  #state: 'open' | 'set' | 'failed' = 'open';
+  /** The value, or the error. */
+  #settledTo: unknown;
   #promise: Promise<T> | undefined;
   #resolve: ((value: T) => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
 
   get settled(): boolean {
-    return this.#settled !== undefined;
+    return this.#state !== 'open';
   }
 
   /** The first of `set` and `fail` counts. */
   set(value: T): void {
     if (this.settled) return;
-    this.#settled = { value };
+    this.#state = 'set';
+    this.#settledTo = value;
     this.#resolve?.(value);
   }
 
   fail(error: unknown): void {
     if (this.settled) return;
-    this.#settled = { error };
+    this.#state = 'failed';
+    this.#settledTo = error;
+    // Only now, because most promises are kept and a reaction costs as much as they do.
+    this.#promise?.catch(() => undefined);
     this.#reject?.(error);
   }
 
@@ -32,15 +38,15 @@ export class Latch<T> {
   }
 
   #make(): Promise<T> {
-    const promise = new Promise<T>((resolve, reject) => {
+    if (this.#state === 'set') return Promise.resolve(this.#settledTo as T);
+    if (this.#state === 'failed') {
+      const failed = Promise.reject(this.#settledTo);
+      failed.catch(() => undefined);
+      return failed;
+    }
+    return new Promise<T>((resolve, reject) => {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    promise.catch(() => undefined);
-    if (this.#settled !== undefined) {
-      if ('value' in this.#settled) this.#resolve!(this.#settled.value);
-      else this.#reject!(this.#settled.error);
-    }
-    return promise;
   }
 }

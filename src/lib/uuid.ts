@@ -12,6 +12,9 @@ const stock = new Uint8Array(8 * 512);
 let stockAt = stock.length;
 let lastMs = 0;
 let counter = 0;
+/** The part of an id that tells `timeOf`. */
+let time = '';
+let timeOf = -1;
 
 /** A new id, unique in the world and larger than those this process made before. */
 export function uuidv7(wallMs: number = Date.now()): string {
@@ -24,10 +27,14 @@ export function uuidv7(wallMs: number = Date.now()): string {
     lastMs += 1;
     counter = 0;
   }
-  const time = lastMs.toString(16).padStart(12, '0');
+  if (timeOf !== lastMs) {
+    const digits = lastMs.toString(16).padStart(12, '0');
+    time = `${digits.slice(0, 8)}-${digits.slice(8)}`;
+    timeOf = lastMs;
+  }
   const tail = randomHex();
   const variant = (0x8 | (Number.parseInt(tail[0]!, 16) & 0x3)).toString(16);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${counter.toString(16).padStart(3, '0')}-${variant}${tail.slice(1, 4)}-${tail.slice(4)}`;
+  return `${time}-7${counter.toString(16).padStart(3, '0')}-${variant}${tail.slice(1, 4)}-${tail.slice(4)}`;
 }
 
 /** 16 hexadecimal digits. */
