@@ -146,6 +146,8 @@ export const limits = {
 
   // --- the wire ----------------------------------------------------------------------------
   frameBytesMax: 256 * KiB,
+  /** What the messages of one frame would take without leaving out what repeats: "the same" is one byte of it, and some work. */
+  rowsBytesMax: 1 * MiB,
   /** Attempts that fit into one hello. */
   heldMax: 3_000,
   /** Entries of other lists in one message: peers take some 400 bytes each, attempts some 80. */
@@ -221,6 +223,7 @@ export function checkLimits(l: typeof limits = limits): string[] {
     if (!holds) broken.push(relation);
   };
   must(l.inlineBytesMax * 3 < l.frameBytesMax, 'arguments, kwargs and output of one message fit in a frame');
+  must(l.rowsBytesMax > l.frameBytesMax, 'the largest message may begin rows');
   must(l.chunkBytes < l.frameBytesMax, 'a chunk fits in a frame');
   must((l.membersMax + l.revokedRowsMax) * 215 + 1024 < l.frameBytesMax, 'a roster fits in a frame');
   must(l.wrongProofMsMax + 1_000 < l.helloMs, 'the answer to a wrong proof comes before the connection is dropped');

@@ -26,11 +26,24 @@ export interface TrackerShellOptions {
   broken: (error: unknown) => void;
 }
 
+/** Of each kind the last one counts, however many come at once. */
+interface Told {
+  load?: MessageOf<'load'>;
+  demand?: MessageOf<'demand'>;
+}
+
+/** One link has at most this part of the tracker's time: after what took long it waits that much longer, and what it says meanwhile is one. */
+const shareOfTime = 1 / 5;
+
 export class Tracker {
   readonly #o: TrackerShellOptions;
   readonly #state: TrackerState;
   readonly #driver: Driver<TrackerEvent, TrackerSend, never, PoolNews>;
   readonly #links = new Map<number, Connection>();
+  /** What came and is not decided, by link: deciding costs far more than saying. */
+  readonly #told = new Map<number, Told>();
+  /** By link: the time (performance.now) before which nothing is decided for it. */
+  readonly #notBefore = new Map<number, number>();
   #linkCount = 0;
   #silence: NodeJS.Timeout | undefined;
   #forgetRoster: (() => void) | undefined;
@@ -93,6 +106,8 @@ export class Tracker {
     this.#greet(connection);
     connection.onClose = () => {
       this.#links.delete(link);
+      this.#told.delete(link);
+      this.#notBefore.delete(link);
       this.#o.onSeen(connection.peerKey);
       this.#driver.dispatch({ type: 'link_closed', link });
     };
@@ -113,10 +128,30 @@ export class Tracker {
   }
 
   #heard(link: number, connection: Connection, peer: string, message: Message): void {
-    if (message.kind === 'load') this.#driver.dispatch({ type: 'load_told', link, load: message });
-    else if (message.kind === 'demand') this.#driver.dispatch({ type: 'demand_told', link, demand: message });
+    if (message.kind === 'load') this.#tell(link, { load: message });
+    else if (message.kind === 'demand') this.#tell(link, { demand: message });
     else if (message.kind === 'audit') this.#o.onAudit(message, connection.peerKey, peer);
     else if (message.kind !== 'bye') connection.close({ code: 'internal', message: `a peer does not send "${message.kind}" to a tracker` });
+  }
+
+  #tell(link: number, told: Told): void {
+    const before = this.#told.get(link);
+    this.#told.set(link, { ...before, ...told });
+    if (before !== undefined) return;
+    const waitMs = (this.#notBefore.get(link) ?? 0) - performance.now();
+    // At the end of this turn, so that what came in one piece is one.
+    if (waitMs <= 0) queueMicrotask(() => this.#decide(link));
+    else setTimeout(() => this.#decide(link), waitMs).unref();
+  }
+
+  #decide(link: number): void {
+    const { load, demand } = this.#told.get(link) ?? {};
+    this.#told.delete(link);
+    const startedAt = performance.now();
+    if (load !== undefined) this.#driver.dispatch({ type: 'load_told', link, load });
+    if (demand !== undefined) this.#driver.dispatch({ type: 'demand_told', link, demand });
+    const endedAt = performance.now();
+    if (this.#links.has(link)) this.#notBefore.set(link, endedAt + (endedAt - startedAt) * (1 / shareOfTime - 1));
   }
 
   #checkSilence(): void {

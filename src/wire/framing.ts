@@ -8,7 +8,8 @@
  * Invariants
  * 1. A length above limits.frameBytesMax is refused before anything is allocated for it.
  * 2. What a decoder delivers has passed its schema; fields that the schema does not know are gone.
- * 3. A kind that only a newer version knows is counted and skipped. Everything else that is not a
+ * 3. What the rows of one frame stand for is bounded, not only what they take: "the same" is a byte.
+ * 4. A kind that only a newer version knows is counted and skipped. Everything else that is not a
  *    message throws, and the decoder is of no further use.
  */
 import type { z } from 'zod';
@@ -67,6 +68,32 @@ const COUNT_BYTES = 5;
 /** A row can be as small as a byte per field, so rows are counted, too. */
 const ROWS_MAX = 4096;
 
+/** What rows would take if each were written whole, so that few bytes cannot be made into much work. */
+class RowsWeight {
+  /** Of each field, in the row at hand. */
+  readonly #bytes: number[] = [];
+  #row = 0;
+  #rows = 0;
+
+  clear(): void {
+    this.#bytes.length = 0;
+    this.#row = 0;
+    this.#rows = 0;
+  }
+
+  /** The field has this size from this row on. */
+  set(at: number, bytes: number): void {
+    this.#row += bytes - (this.#bytes[at] ?? 0);
+    this.#bytes[at] = bytes;
+  }
+
+  /** Counts the row at hand; false if that is too much. */
+  add(): boolean {
+    this.#rows += this.#row;
+    return this.#rows <= limits.rowsBytesMax;
+  }
+}
+
 /**
  * The frames of one write. Messages of one kind that follow each other share a frame: the names of their
  * fields are written once, and a value that equals the one before costs one byte.
@@ -82,6 +109,7 @@ export class FrameWriter {
   #values: unknown[] = [];
   /** Of the message that is being added. */
   #nextValues: unknown[] = [];
+  readonly #weight = new RowsWeight();
   #start = 0;
   #countAt = 0;
   #count = 0;
@@ -125,7 +153,8 @@ export class FrameWriter {
     this.#countAt = writer.length;
     writer.room(COUNT_BYTES);
     writer.length += COUNT_BYTES;
-    for (const value of this.#nextValues) writer.value(value);
+    this.#weight.clear();
+    for (const [at, value] of this.#nextValues.entries()) this.#write(at, value);
     return this.#close(start, start, message, 1);
   }
 
@@ -138,16 +167,22 @@ export class FrameWriter {
     for (let at = 0; at < next.length; at += 1) {
       const value = next[at];
       if (value === last[at]) writer.same();
-      else writer.value(value);
+      else this.#write(at, value);
     }
     return this.#close(this.#start, end, message, this.#count + 1);
   }
 
-  /** Writes size and count; takes the row back if the frame became too large. */
+  #write(at: number, value: unknown): void {
+    const from = this.#writer.length;
+    this.#writer.value(value);
+    this.#weight.set(at, this.#writer.length - from);
+  }
+
+  /** Writes size and count; takes the row back if the frame became too large, or would stand for too much. */
   #close(start: number, before: number, message: Message, count: number): boolean {
     const writer = this.#writer;
     const size = writer.length - start - HEADER;
-    if (size > limits.frameBytesMax) {
+    if (size > limits.frameBytesMax || !this.#weight.add()) {
       writer.length = before;
       return false;
     }
@@ -266,7 +301,11 @@ export class Decoder {
         return;
       }
       const values: unknown[] = [];
-      for (let row = 0; row < count; row += 1) rows.push(row === 0 ? firstRow(reader, kind, keys, values) : nextRow(reader, kind, keys, values, rows[row - 1]!));
+      const weight = new RowsWeight();
+      for (let row = 0; row < count; row += 1) {
+        rows.push(row === 0 ? firstRow(reader, kind, keys, values, weight) : nextRow(reader, kind, keys, values, rows[row - 1]!, weight));
+        if (!weight.add()) throw new MalformedFrame(`rows that stand for more than ${limits.rowsBytesMax} bytes`);
+      }
       if (!reader.isAtEnd) throw new MalformedFrame('bytes after the last row');
     } catch (error) {
       if (error instanceof MalformedData) throw new MalformedFrame(`rows that are not MessagePack: ${error.message}`, { cause: error });
@@ -318,18 +357,24 @@ function checkedKeys(keys: unknown): string[] {
 }
 
 /** `values` remembers what was read, for the rows that follow. */
-function firstRow(reader: Reader, kind: MessageKind, keys: readonly string[], values: unknown[]): Message {
+function firstRow(reader: Reader, kind: MessageKind, keys: readonly string[], values: unknown[], weight: RowsWeight): Message {
   const fields: Record<string, unknown> = {};
-  for (const key of keys) values.push((fields[key] = reader.value(0)));
+  for (const [at, key] of keys.entries()) {
+    const from = reader.at;
+    values.push((fields[key] = reader.value(0)));
+    weight.set(at, reader.at - from);
+  }
   return toShape(kind, fields);
 }
 
-function nextRow(reader: Reader, kind: MessageKind, keys: readonly string[], values: unknown[], before: Message): Message {
+function nextRow(reader: Reader, kind: MessageKind, keys: readonly string[], values: unknown[], before: Message, weight: RowsWeight): Message {
   const message = { ...before } as unknown as Record<string, unknown>;
   const { shape } = messageSchemas[kind] as unknown as { shape: Record<string, z.ZodType | undefined> };
   for (let at = 0; at < keys.length; at += 1) {
+    const from = reader.at;
     const read = reader.valueOr(values[at]);
     if (read === values[at]) continue;
+    weight.set(at, reader.at - from);
     values[at] = read;
     const key = keys[at]!;
     if (fieldIsQuickly(kind, key, read)) {

@@ -187,6 +187,7 @@ describe('the decoder', () => {
     ['rows of no fields', framed(Buffer.concat([Buffer.from([0x94, protocolVersion, 0xa4]), Buffer.from('ping'), Buffer.from([0x90, 0xcd, 0x10, 0x00])]))],
     ['rows without a count', framed(Buffer.concat([Buffer.from([0x94, protocolVersion, 0xa4]), Buffer.from('ping'), Buffer.from([0x91, 0xa1, 0x74, 0xcb]), filled(0xff, 8)]))],
     ['four thousand million rows', framed(Buffer.concat([Buffer.from([0x94, protocolVersion, 0xa4]), Buffer.from('ping'), Buffer.from([0x91, 0xa1, 0x74, 0xce, 0xff, 0xff, 0xff, 0xff, 1]), filled(0xc1)]))],
+    ['rows of which each stands for as much as a frame holds', framed(Buffer.concat([Buffer.from([0x94, protocolVersion, 0xa3]), Buffer.from('bye'), Buffer.from([0x91, 0xa5]), Buffer.from('error'), Buffer.from([0xcd, 0x10, 0x00, 0x82, 0xa4]), Buffer.from('code'), Buffer.from([0xa1, 0x78, 0xa7]), Buffer.from('message'), Buffer.from([0xdb, ...count(size - 5_000)]), filled(0x61, size - 5_000), filled(0xc1, 4_095)]))],
     ['rows whose first is the same as none', framed(Buffer.concat([Buffer.from([0x94, protocolVersion, 0xa4]), Buffer.from('ping'), Buffer.from([0x91, 0xa1, 0x74, 0x02, 0xc1, 0xc1])]))],
   ];
   it.each(huge)('refuses at once, and in little memory: %s', (_, frame) => {

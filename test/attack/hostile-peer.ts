@@ -95,6 +95,7 @@ export class HostilePeer {
   stop(): void {
     clearInterval(this.#beat);
     void this.#listener?.close();
+    this.#listener = undefined;
     for (const home of this.homes) home.close();
     this.#tracker?.close();
   }

@@ -160,6 +160,18 @@ async function lyingAbout(lie: (attempt: Attempt, link: HostilePeer['homes'][num
   return lied!;
 }
 
+describe('what it tells the tracker', () => {
+  it('a demand of the largest kind, over and over in few bytes, keeps the tracker from nobody', async () => {
+    const many = Array.from({ length: 1_024 }, (_, at) => ({ peer: `p${at}`, slots: 1_024, used: 1_024 }));
+    const waiting = Array.from({ length: 64 }, (_, at) => ({ need: { language: 'python' as const, memoryMb: at }, count: 1_000_000 }));
+    const demand = { kind: 'demand', seen: 1_000_000, waiting, held: many } as const;
+    for (let row = 0; row < 4_096; row += 1) liar.tellTracker(demand);
+    const startedAt = performance.now();
+    await helper.register(1);
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+  });
+});
+
 describe('what it sends', () => {
   it('a result of a gigabyte is not taken, and the task goes elsewhere', async () => {
     const before = rssMiB();
@@ -197,6 +209,18 @@ describe('what it sends', () => {
       const shown = await onTerminal([...args, '--port', String(home.port)]);
       expect({ args, codes: shown.replaceAll('\r\n', '\n').match(/[^\P{Cc}\n\t]|[\u202a-\u202e]/gu) }).toEqual({ args, codes: null });
     }
+  });
+
+  it('output that is a hundred times what came over the wire, as rows that are the same, stops nobody', async () => {
+    const before = rssMiB();
+    const sent = 10 * 4_096;
+    const id = await lyingAbout((attempt, link) => {
+      const message = { kind: 'attempt_output', id: attempt.id, attempt: attempt.attempt, key: attempt.key, stream: 'stdout', data: Buffer.alloc(30_000, 0x78) } as const;
+      for (let row = 0; row < sent; row += 1) link.send(message);
+      link.send(done(attempt));
+    });
+    expect((await client.task(id)).output.stdout.dropped_bytes).toBeGreaterThan(sent * 29_000);
+    expect(rssMiB() - before).toBeLessThan(150);
   });
 
   it.each([

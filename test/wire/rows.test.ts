@@ -46,6 +46,17 @@ describe('rows', () => {
     );
   });
 
+  test('that stand for much are put into as many frames as it takes, and all come', () => {
+    const message: Message = { kind: 'output', id: 't', attempt: 1, peer: 'p', stream: 'stdout', data: new Uint8Array(20_000) };
+    const writer = new FrameWriter();
+    for (let at = 0; at < 1_000; at += 1) writer.add(message);
+    const all = writer.take();
+    let count = 0;
+    new Decoder().push(all, () => (count += 1));
+    expect(count).toBe(1_000);
+    expect(all.length).toBeLessThan(1_000 * 20_000 * 0.1);
+  });
+
   test('make a burst of alike messages small: a name of a field travels once', () => {
     const writer = new FrameWriter();
     for (let i = 0; i < 1000; i += 1) writer.add({ kind: 'submit', id: `t${i}`, program: hash('a'), language: 'python', function: 'main', args: bytes('[1]'), options: {} });
