@@ -10,11 +10,11 @@ export function addInvite(parent: Command, start: Start): void {
     .option('--joins <n>', 'how many machines may use it (default: 10; 1 with --name)')
     .option('--role <role>', 'what they become: member, runner (runs tasks, submits none) or admin (default: member)')
     .option('--name <name>', 'their name in the pool (default: what each is called)')
-    .option('--address <host:port>', 'where they find the tracker, up to three times (default: the addresses of its machine)', collect, [])
+    .option('--address <host:port>', 'where they find the tracker, up to three times (default: the addresses of its machine)', collect)
     .option('--list', 'list the invitations instead')
     .option('--revoke <id>', 'end the invitation of that id instead')
     .addHelpText('after', examples('potluck invite', 'potluck invite --ttl 10min --joins 1 --name laptop', 'potluck invite --role runner', 'potluck invite --list', 'potluck invite --revoke 6f0c2d31a8b94e57', '', 'Whoever has the line may join: hand it on as you would a password.'));
   start(command, async () => (await import('../run-invite.ts')).runInvite);
 }
 
-const collect = (value: string, before: readonly string[]): string[] => [...before, value];
+const collect = (value: string, before: readonly string[] = []): string[] => [...before, value];
