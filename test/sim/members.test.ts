@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { simulateMembers } from './scenario-members.ts';
 
-const seeds = Number(process.env['POTLUCK_SIM_SEEDS'] ?? 60);
+const seeds = Number(process.env['POTLUCK_SIM_SEEDS'] ?? 25);
 const firstSeed = Number(process.env['POTLUCK_SIM_SEED'] ?? 1);
 
 describe('a pool of three users from a seed', () => {
