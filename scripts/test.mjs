@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { ensureBuilt, ensureInstalled, root } from './ensure.mjs';
 
 /** Programs that tests use, and the Debian packages that bring them. */
-const needed = { python3: 'python3', strace: 'strace', ip: 'iproute2', bwrap: 'bubblewrap' };
+const needed = { python3: 'python3', strace: 'strace', ip: 'iproute2', chromium: 'chromium', bwrap: 'bubblewrap' };
 
 const has = (program) => {
   try {

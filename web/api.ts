@@ -38,7 +38,8 @@ export async function request(path: string, init: RequestInit = {}): Promise<Res
   }
   if (answer.ok) return answer;
   const problem = await problemOf(answer);
-  if (answer.status === 401) {
+  // A link that was used says nothing of the login that there is.
+  if (answer.status === 401 && path !== '/login') {
     localStorage.removeItem(tokenKey);
     loggedOut.dispatchEvent(new Event('out'));
   }

@@ -7,10 +7,9 @@
 import { defaultKeymap, history, historyKeymap, indentWithTab } from '@codemirror/commands';
 import { javascript } from '@codemirror/lang-javascript';
 import { python } from '@codemirror/lang-python';
-import { bracketMatching, defaultHighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from '@codemirror/language';
+import { bracketMatching, defaultHighlightStyle, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from '@codemirror/language';
 import { Compartment, EditorState } from '@codemirror/state';
 import { drawSelection, EditorView, highlightActiveLine, keymap, lineNumbers } from '@codemirror/view';
-import { HighlightStyle } from '@codemirror/language';
 import { tags } from '@lezer/highlight';
 
 export interface Editor {
@@ -40,6 +39,16 @@ const theme = EditorView.theme({
   '.cm-content': { caretColor: 'var(--ink)' },
 });
 
+/** Typing over a selection: Chromium would keep the look of what was there by a style of its own, which the policy forbids. */
+const typedOver = EditorView.domEventHandlers({
+  beforeinput: (event, view) => {
+    if (event.inputType !== 'insertText' || event.data === null || view.composing || view.state.selection.main.empty) return false;
+    event.preventDefault();
+    view.dispatch(view.state.replaceSelection(event.data), { userEvent: 'input.type', scrollIntoView: true });
+    return true;
+  },
+});
+
 export function makeEditor(root: ShadowRoot, text: string, language: string, onChange: (text: string) => void): Editor {
   const chosen = new Compartment();
   const of = (name: string) => (name === 'python' ? [python(), indentUnit.of('    ')] : [javascript({ typescript: name === 'typescript' }), indentUnit.of('  ')]);
@@ -60,6 +69,7 @@ export function makeEditor(root: ShadowRoot, text: string, language: string, onC
         keymap.of([...defaultKeymap, ...historyKeymap, indentWithTab]),
         chosen.of(of(language)),
         theme,
+        typedOver,
         EditorView.contentAttributes.of({ 'aria-label': 'Program; Escape, then Tab leaves it' }),
         EditorView.updateListener.of((update) => update.docChanged && onChange(update.state.doc.toString())),
       ],

@@ -37,9 +37,9 @@ function Frame() {
   const [view = ''] = place.path;
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.querySelector<HTMLElement>('main')?.focus(); }}>to the content</a>
       <header class="top">
         <div>
+          <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); document.getElementById('main')?.focus(); }}>to the content</a>
           <a class="peer" href="#/">{status === undefined ? 'potluck' : plain(status.peer)}</a>
           <nav aria-label="Views">
             {views.map(({ path, name }) => (
@@ -54,7 +54,7 @@ function Frame() {
         </div>
       </header>
       <Silence />
-      <View place={place} />
+      <div id="main" tabIndex={-1}><View place={place} /></div>
       <Keys />
     </>
   );

@@ -13,13 +13,16 @@ const partsKept = 40;
 export interface PagesState {
   total: number;
   asOf: number | undefined;
+  /** Accepted since, and matching. */
   newer: number;
+  /** Others match now than when the list was made: states have changed. */
+  changed: boolean;
   problem: Shown | undefined;
   loading: boolean;
 }
 
 export class Pages {
-  state: PagesState = { total: 0, asOf: undefined, newer: 0, problem: undefined, loading: true };
+  state: PagesState = { total: 0, asOf: undefined, newer: 0, changed: false, problem: undefined, loading: true };
   readonly #query: URLSearchParams;
   readonly #changed: () => void;
   readonly #parts = new Map<number, ApiTaskRow[]>();
@@ -87,9 +90,9 @@ export class Pages {
         const now = new Map((await listTasks(query)).rows.map((row) => [row.id, row]));
         for (const rows of this.#parts.values()) for (const [at, row] of rows.entries()) rows[at] = now.get(row.id) ?? row;
       }
-      const { newer } = await listTasks(this.#with({ as_of: String(asOf), limit: '0' }));
+      const { newer, total } = await listTasks(this.#with({ as_of: String(asOf), limit: '0' }));
       if (this.#closed) return;
-      this.state = { ...this.state, newer, problem: undefined };
+      this.state = { ...this.state, newer, changed: total !== this.state.total, problem: undefined };
       this.#changed();
     } catch (error) {
       this.#failed(error);
@@ -130,7 +133,7 @@ export class Pages {
   }
 
   #take({ total, as_of: asOf }: ApiTaskList): void {
-    this.state = { total, asOf, newer: 0, problem: undefined, loading: false };
+    this.state = { total, asOf, newer: 0, changed: false, problem: undefined, loading: false };
     this.#changed();
   }
 

@@ -1,6 +1,6 @@
 /** For who has no login: what to type, in one sentence. */
 import { useEffect, useState } from 'preact/hooks';
-import { login, storedPeer } from '../api.ts';
+import { login, storedPeer, storedToken } from '../api.ts';
 import { Problem, type Shown, shownOf, useTitle } from '../parts/bits.tsx';
 
 /** The code stands behind # so that it is in no request, and is taken out of the address at once. */
@@ -22,10 +22,12 @@ export function Login({ code }: { code: string | undefined }) {
   }, [code]);
   if (code !== undefined && problem === undefined) return <p class="boot quiet">Logging in …</p>;
   const port = location.port;
+  const isIn = storedToken() !== null;
   return (
     <main class="login">
-      <h1>You are not logged in at {storedPeer()}</h1>
+      <h1>{isIn ? `You are logged in at ${storedPeer()} already` : `You are not logged in at ${storedPeer()}`}</h1>
       {problem === undefined ? null : <Problem problem={problem} />}
+      {isIn ? <p><a href="/" onClick={() => setTimeout(() => location.reload())}>To the overview</a></p> : null}
       <p>
         On the machine of this peer, type <code>potluck page</code> and open the link that it prints.
       </p>

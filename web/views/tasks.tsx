@@ -53,7 +53,7 @@ export function Tasks({ place }: { place: Place }) {
   const pages = useMemo(() => new Pages(asQuery(filter), () => redraw((times) => times + 1)), [filter]);
   const scroll = useMemo(() => places.get(address) ?? { top: 0 }, [address]);
   const { counts, state: live } = useLive();
-  const { total, newer, problem, loading, asOf } = pages.state;
+  const { total, newer, changed, problem, loading, asOf } = pages.state;
   useTitle(`${count(total)} tasks · potluck`, 'idle');
   useEffect(() => {
     places.set(address, scroll);
@@ -68,11 +68,11 @@ export function Tasks({ place }: { place: Place }) {
     if (isStill || asOf === undefined) return;
     const timer = setTimeout(() => {
       const selected = document.getSelection()?.isCollapsed === false;
-      if (newer > 0 && scroll.top === 0 && !held.current && !selected) void pages.renew();
+      if ((newer > 0 || changed) && scroll.top === 0 && !held.current && !selected) void pages.renew();
       else void pages.refresh();
     }, 1_000);
     return () => clearTimeout(timer);
-  }, [stamp, isStill, asOf, newer]);
+  }, [stamp, isStill, asOf, newer, changed]);
 
   return (
     <main>
@@ -86,8 +86,8 @@ export function Tasks({ place }: { place: Place }) {
         </div>
         {problem === undefined ? null : <Problem problem={problem} />}
         <div class="listbox">
-          {newer > 0 && !loading ? (
-            <button type="button" class="newer" onClick={() => { scroll.top = 0; void pages.renew(); }}>{count(newer)} new</button>
+          {(newer > 0 || changed) && !loading ? (
+            <button type="button" class="newer" onClick={() => { scroll.top = 0; void pages.renew(); }}>{newer > 0 ? `${count(newer)} new` : 'others match now'}</button>
           ) : null}
           <List<ApiTaskRow> key={address} label="Tasks, the newest first" total={total} rowAt={(at) => pages.rowAt(at)} onSight={(from, to) => pages.sight(from, to)} onHold={(now) => (held.current = now)} head={<Head />} draw={(row) => <Row row={row} />} place={scroll} />
           {!loading && total === 0 && problem === undefined ? <Quiet>{address === '' ? 'No tasks yet. Submit one, and it is here.' : 'No task matches.'}</Quiet> : null}
