@@ -1,6 +1,6 @@
 /** Brings a clone into the state that its scripts need: packages installed, dist/ built from the sources as they are. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -19,10 +19,23 @@ function quietly(say, command, args) {
   }
 }
 
+/**
+ * Installs what package-lock.json says, unless it is there: npm's own list is newer, or this lock file was the last
+ * that was installed here (a checkout makes every file new, also one whose content is not).
+ */
 export function ensureInstalled() {
-  const installed = join(root, 'node_modules', '.package-lock.json');
-  if (existsSync(installed) && statSync(installed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs) return;
+  const folder = join(root, 'node_modules');
+  const listed = join(folder, '.package-lock.json');
+  const last = join(folder, '.potluck-lock.json');
+  const lock = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  if (existsSync(listed) && statSync(listed).mtimeMs >= statSync(join(root, 'package-lock.json')).mtimeMs) return;
+  if (existsSync(listed) && existsSync(last) && readFileSync(last, 'utf8') === lock) return;
+  if (lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    console.error(`error: packages are not installed\n  why: ${folder} is a link, and what it leads to is not this clone's to replace\n  fix: remove the link`);
+    process.exit(1);
+  }
   quietly('installing packages', 'npm', ['ci', '--no-audit', '--no-fund']);
+  writeFileSync(last, lock);
 }
 
 /** Newest change below a folder, ms since 1970. */
