@@ -43,6 +43,8 @@ export interface PeerOptions {
   webHost: string;
   webPort: number;
   webPortTyped: boolean;
+  /** One more name under which the page is reached. */
+  webName: string | null;
   /** null: HOST-PORT of the port that it gets. */
   name: string | null;
   tracker: TrackerPlace;
@@ -116,6 +118,11 @@ const level: Kind<0 | 1 | 2> = {
   is: '0, 1 or 2',
   read: (value) => ([0, 1, 2] as const).find((each) => value === each || value === String(each)),
 };
+const hostName: Kind<string> = {
+  is: 'a host\'s name, such as laptop.local',
+  read: (value) => (typeof value === 'string' && value.length <= 253 && /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(value) ? value.toLowerCase() : undefined),
+};
+
 /** Up to 65 535, as TCP has it; 0 lets the system choose. */
 const port = integer(0, 65_535);
 
@@ -133,6 +140,7 @@ export const settings = {
   name: setting(peerName, null, 'the name of a peer; by default HOST-PORT'),
   web_ui: setting(yesNo, false, 'whether a peer has a page'),
   web_host: setting(text, '127.0.0.1', 'the address of the page'),
+  web_name: setting(hostName, null, 'one more name under which the page is reached'),
   web_port: setting(port, 5000, 'the port of the page; by default this or the next free one'),
   slots: setting(integer(0, limits.slotsMax), null, 'how many tasks a peer runs at a time; by default one per core'),
   python: setting(text, null, 'the Python to run tasks with; by default python3 on PATH'),

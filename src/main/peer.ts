@@ -19,6 +19,7 @@ import { cleanLine } from '../lib/clean-text.ts';
 import { TickClock } from '../lib/clock.ts';
 import { hostAndPort } from '../lib/hosts.ts';
 import { limits } from '../limits.ts';
+import { webCertificate } from '../identity/web-certificate.ts';
 import { Assets } from '../page/assets.ts';
 import { Logins } from '../page/logins.ts';
 import { Page } from '../page/page.ts';
@@ -67,8 +68,8 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     members: roster,
     onConnection: (connection) => incoming.take(connection),
   });
-  const page = options.webUi ? await Page.listen({ host: options.webHost, port: options.webPort, portTyped: options.webPortTyped, assets: Assets.read(webFolder) }) : undefined;
   const name = options.name ?? `${hostLabel()}-${listener.port}`;
+  const page = options.webUi ? await openPage(options, join(path, 'peers', name), say) : undefined;
 
   const interpreters = await findInterpreters(options, say);
   const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), path] });
@@ -239,6 +240,17 @@ function failure(): { failed: Promise<PotluckError>; fail: (error: PotluckError)
   let fail: (error: PotluckError) => void = () => {};
   const failed = new Promise<PotluckError>((resolve) => (fail = resolve));
   return { failed, fail };
+}
+
+/** On this machine only it speaks HTTP; elsewhere HTTPS with a certificate of its own. */
+async function openPage({ webHost: host, webPort: port, webPortTyped: portTyped, webName }: PeerOptions, folder: string, say: (line: string) => void): Promise<Page> {
+  const assets = Assets.read(webFolder);
+  const hosts = () => [...reachableHosts(host), ...(webName === null ? [] : [webName])];
+  if (['127.0.0.1', 'localhost', '::1'].includes(host)) return Page.listen({ host, port, portTyped, assets, hosts });
+  const { key, cert, fingerprint } = await webCertificate(join(folder, 'web.pem'), ['localhost', ...hosts()]);
+  const page = await Page.listen({ host, port, portTyped, assets, hosts, tls: { key, cert } });
+  say(`browsers ask once whether to trust this page; its certificate is ${fingerprint}`);
+  return page;
 }
 
 /** The port that was typed, or the first free one from the default on. */

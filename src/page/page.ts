@@ -10,14 +10,10 @@
  *    ports of a machine, so a cookie alone proves nothing. Scripts send a token alone.
  * 3. Every answer carries the headers that keep other pages off, also one that tells an error.
  */
-import { getRequestListener } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { causeText, PotluckError } from '../errors.ts';
-import { nextFree } from '../lib/ports.ts';
-import { limits } from '../limits.ts';
 import type { Assets } from './assets.ts';
+import { Door, type DoorOptions } from './door.ts';
 import { Feed } from './feed.ts';
 import { type OwnAddress, refusalOf } from './guard.ts';
 import { HomeClient } from './home-client.ts';
@@ -26,16 +22,17 @@ import type { PageHome } from './page-home.ts';
 import { carryOut, errorResponse, type Route } from './route.ts';
 import { makeRoutes } from './routes.ts';
 
-export interface PageOptions {
-  host: string;
-  port: number;
-  portTyped: boolean;
+export interface PageOptions extends DoorOptions {
   /** The built files of the page. */
   assets: Assets;
+  /** Hosts under which it may be reached besides loopback, asked again and again: a laptop moves. */
+  hosts?: () => readonly string[];
 }
 
-const portsTried = 50;
-const loopback = new Set(['127.0.0.1', 'localhost', '::1', '[::1]']);
+const loopback = ['127.0.0.1', 'localhost', '[::1]'];
+const bracketed = (host: string): string => (host.includes(':') && !host.startsWith('[') ? `[${host}]` : host.toLowerCase());
+/** The addresses of a machine are asked for no more often than this. */
+const hostsMs = 5_000;
 
 /** For each answer, whatever it is. Trusted types: no text becomes code in the page. */
 const headers: Readonly<Record<string, string>> = {
@@ -57,43 +54,32 @@ interface Serving {
 }
 
 export class Page {
-  readonly url: string;
-  readonly #server: Server;
-  readonly #own: OwnAddress;
-  readonly #assets: Assets;
+  readonly #o: PageOptions;
+  #door: Door | undefined;
   /** Absent while the peer starts. */
   #serving: Serving | undefined;
   #app: Hono | undefined;
   /** What there is under /api, and the login. */
   #routes: readonly Route[] = [];
+  #names: { at: number; names: ReadonlySet<string> } = { at: -Infinity, names: new Set() };
 
-  private constructor(server: Server, { host, assets }: PageOptions) {
-    this.#server = server;
-    this.#assets = assets;
-    this.#own = { scheme: 'http', port: (server.address() as AddressInfo).port, names: loopback };
-    this.url = `http://${host.includes(':') ? `[${host}]` : host}:${this.#own.port}`;
+  private constructor(options: PageOptions) {
+    this.#o = options;
   }
 
-  /** Throws PotluckError `not_yet`, `port_in_use`, `address_unusable`. */
+  /** Throws PotluckError `port_in_use`, `address_unusable`. */
   static async listen(options: PageOptions): Promise<Page> {
-    const { host, port, portTyped } = options;
-    if (!loopback.has(host)) {
-      throw new PotluckError('not_yet', `the page cannot listen on ${host}`, {
-        why: 'it speaks plain HTTP, so it is for this machine only',
-        fix: 'leave out --web-host, and from another machine use: ssh -L 5000:127.0.0.1:5000 THIS-MACHINE',
-      });
-    }
-    const server = createServer({ maxHeaderSize: limits.pageHeaderBytesMax, headersTimeout: limits.pageHeadersMs, requestTimeout: limits.pageBodyMs, connectionsCheckingInterval: 1_000 });
-    server.maxConnections = limits.pageConnectionsMax;
-    for (let at = port; ; at += 1) {
-      const error = await tryListen(server, host, at);
-      if (error === undefined) break;
-      if (error.code !== 'EADDRINUSE') throw new PotluckError('address_unusable', `the page cannot listen on ${host}:${at}`, { why: error.message });
-      if (portTyped || at >= port + portsTried) throw await pagePortTaken(host, at);
-    }
-    const page = new Page(server, options);
-    server.on('request', getRequestListener((request) => page.#answer(request), { overrideGlobalObjects: false, hostname: '127.0.0.1' }));
+    const page = new Page(options);
+    page.#door = await Door.open(options, (request) => page.#answer(request), (request) => page.#leadOver(request));
     return page;
+  }
+
+  /** Where a person reaches it: for one that listens everywhere, by the first address that others can use. */
+  get url(): string {
+    const { host } = this.#o;
+    const isAny = host === '0.0.0.0' || host === '::';
+    const shown = isAny ? ((this.#o.hosts?.() ?? []).find((each) => !loopback.includes(bracketed(each))) ?? '127.0.0.1') : host;
+    return `${this.#scheme}://${bracketed(shown)}:${this.#port}`;
   }
 
   /** Begins to answer; who asks before is told to come back. */
@@ -118,10 +104,7 @@ export class Page {
   async close(): Promise<void> {
     this.#serving?.feed.stop();
     this.#serving?.client.close();
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve());
-      this.#server.closeAllConnections();
-    });
+    await this.#door?.close();
   }
 
   // --- requests ----------------------------------------------------------------------------
@@ -131,6 +114,28 @@ export class Page {
     for (const [name, value] of Object.entries(headers)) answer.headers.set(name, value);
     if (!answer.headers.has('Cache-Control')) answer.headers.set('Cache-Control', 'no-store');
     return answer;
+  }
+
+  /** In plain where there is HTTPS: a browser keeps what stands behind #, so a login link works. */
+  #leadOver(request: Request): Response {
+    const host = request.headers.get('host') ?? '';
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const answer = this.#refusal(request) ?? (isRead ? new Response(null, { status: 308, headers: { Location: `https://${host}/` } }) : errorResponse(new PotluckError('foreign_page', 'this page speaks HTTPS', { fix: `use ${this.url}` }), 403));
+    answer.headers.set('Cache-Control', 'no-store');
+    return answer;
+  }
+
+  get #port(): number {
+    return this.#door?.port ?? 0;
+  }
+
+  get #scheme(): 'http' | 'https' {
+    return this.#o.tls === undefined ? 'http' : 'https';
+  }
+
+  get #own(): OwnAddress {
+    if (performance.now() - this.#names.at > hostsMs) this.#names = { at: performance.now(), names: new Set([...loopback, ...(this.#o.hosts?.() ?? []).map(bracketed)]) };
+    return { scheme: this.#scheme, port: this.#port, names: this.#names.names };
   }
 
   #refusal(request: Request): Response | undefined {
@@ -160,7 +165,7 @@ export class Page {
         return carryOut(each, c, login);
       });
     }
-    app.get('*', (c) => this.#assets.answer(c.req.path, c.req.header('accept-encoding') ?? '') ?? notFound());
+    app.get('*', (c) => this.#o.assets.answer(c.req.path, c.req.header('accept-encoding') ?? '') ?? notFound());
     app.notFound(() => notFound());
     app.onError((error) => errorResponse(error instanceof PotluckError ? error : new PotluckError('internal', 'the page failed', { why: causeText(error), fix: 'please report it' })));
     return app;
@@ -176,12 +181,12 @@ export class Page {
 
   /** Its own for each page of a machine, since all ports share their cookies. */
   get #cookieName(): string {
-    return `potluck-${this.#own.port}`;
+    return `${this.#scheme === 'https' ? '__Host-' : ''}potluck-${this.#port}`;
   }
 
   #cookie(session: { cookie: string; expires: number } | undefined): string {
     const seconds = session === undefined ? 0 : Math.max(0, Math.round((session.expires - Date.now()) / 1000));
-    return `${this.#cookieName}=${session?.cookie ?? ''}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Strict`;
+    return `${this.#cookieName}=${session?.cookie ?? ''}; Path=/; Max-Age=${seconds}; HttpOnly; SameSite=Strict${this.#scheme === 'https' ? '; Secure' : ''}`;
   }
 }
 
@@ -202,28 +207,3 @@ const starting = (): Response => {
 };
 
 const notFound = (): Response => errorResponse(new PotluckError('no_route', 'there is nothing at this address', { fix: 'see /api/v1/openapi.json' }));
-
-function tryListen(server: Server, host: string, port: number): Promise<NodeJS.ErrnoException | undefined> {
-  return new Promise((resolve) => {
-    const failed = (error: NodeJS.ErrnoException) => {
-      server.off('listening', done);
-      resolve(error);
-    };
-    const done = () => {
-      server.off('error', failed);
-      resolve(undefined);
-    };
-    server.once('error', failed);
-    server.once('listening', done);
-    server.listen({ host, port, exclusive: true });
-  });
-}
-
-async function pagePortTaken(host: string, port: number): Promise<PotluckError> {
-  const airplay = process.platform === 'darwin' && port === 5000 ? ' (on macOS the AirPlay receiver keeps 5000)' : '';
-  const free = await nextFree(host, port);
-  return new PotluckError('port_in_use', `port ${port} of ${host} is taken`, {
-    why: `another program listens there${airplay}`,
-    fix: free === undefined ? 'use another port with --web-port' : `use --web-port ${free}, which is free, or leave it out and the next free one is taken`,
-  });
-}

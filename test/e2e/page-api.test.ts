@@ -209,12 +209,6 @@ it('the peers of the pool are told', async () => {
   expect(z.array(apiPeer).parse(await get('/api/v1/peers'))).toMatchObject([{ peer: 'p0', state: 'up', own: true, last_seen_at: null }]);
 });
 
-it('--web-host 0.0.0.0 is refused with the reason, and the peer does not start', async () => {
-  const { status, stdout, stderr } = await pool.cli(['peer', '--port', '0', '--name', 'open', '--web-ui', '--web-host', '0.0.0.0']);
-  expect({ status, stdout }).toEqual({ status: 2, stdout: '' });
-  expect(stderr).toMatch(/^error: the page cannot listen on 0\.0\.0\.0\n {2}why: .*\n {2}fix: .+/);
-});
-
 it('a page that was open before its peer is ready is answered, and the peer starts', async () => {
   const peer = pool.peers[0]!;
   await peer.kill('SIGKILL');

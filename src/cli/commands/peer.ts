@@ -12,6 +12,7 @@ interface PeerFlags {
   webUi?: boolean;
   webHost?: string;
   webPort?: string;
+  webName?: string;
   trackerHost?: string;
   trackerPort?: string;
   slots?: string;
@@ -36,7 +37,8 @@ export function addPeer(parent: Command, start: Start): void {
     .option('--tracker-host <host>', 'where the tracker is (default: as it was joined, else 127.0.0.1)')
     .option('--tracker-port <port>', 'the port of the tracker (default: as it was joined, else 8888)')
     .option('--web-ui', 'serve a page that shows this peer')
-    .option('--web-host <host>', 'the address of the page (default: 127.0.0.1)')
+    .option('--web-host <host>', 'the address of the page; HTTPS unless it is this machine only (default: 127.0.0.1)')
+    .option('--web-name <name>', 'one more name under which the page is reached')
     .option('--web-port <port>', 'the port of the page (default: 5000, or the next free one)')
     .option('--slots <n>', 'how many tasks it runs at a time (default: one per core)')
     .option('--python <path>', 'the Python for tasks (default: python3 on PATH)')
@@ -70,6 +72,7 @@ export function peerOptions({ flags, config }: Pick<Context<PeerFlags>, 'flags' 
     webHost: settings.get('web_host', flags.webHost).value,
     webPort: webPort.value,
     webPortTyped: webPort.typed,
+    webName: settings.get('web_name', flags.webName).value,
     name: settings.get('name', flags.name).value,
     tracker: { host: settings.get('tracker_host', flags.trackerHost), port: settings.get('tracker_port', flags.trackerPort) },
     slots: settings.get('slots', flags.slots).value,
