@@ -7,7 +7,7 @@ import { bundleSim } from './sim-bundle.mjs';
 import { huntAll } from './sim-planted.mjs';
 
 const args = process.argv.slice(2);
-if (args.includes('--planted')) process.exitCode = (await huntAll(seedsOf(args))) === 0 ? 0 : 1;
+if (args.includes('--planted')) process.exitCode = (await huntAll(seedsOf(args), args.includes('--quick'))) === 0 ? 0 : 1;
 else process.exitCode = await run(args);
 
 async function run(options) {

@@ -139,22 +139,28 @@ export class Checks {
 
   /** Nothing is held any more by anybody: no slot, no grant, no result; every outcome that was seen is recorded. */
   async atRest(): Promise<void> {
-    const { world, peers, tracker } = this.#pool;
-    await world.run(world.ms + restAfterMs);
+    const { world } = this.#pool;
+    for (const end = world.ms + restAfterMs; world.ms < end && this.#unrest() !== undefined; ) await world.run(world.ms + 500);
     // A home that lost its unflushed memory does not ask for results it knows nothing of: they expire.
     if (this.#keptResults() !== undefined) await world.run(world.ms + limits.resultKeepMs + 1_000);
-    const kept = this.#keptResults();
-    if (kept !== undefined) throw new Broken(kept);
+    const unrest = this.#unrest();
+    if (unrest !== undefined) throw new Broken(unrest);
+    await this.#checkRecorded();
+  }
+
+  /** What is still held, in words. */
+  #unrest(): string | undefined {
+    const { peers, tracker } = this.#pool;
     for (const { name, homeState, runner } of peers.values()) {
       if (homeState === undefined || runner === undefined) continue;
-      if (runner.state.running !== 0 || runner.state.attempts.size !== 0) throw new Broken(`the runner ${name} still has ${runner.state.attempts.size} attempts, ${runner.state.running} running`);
+      if (runner.state.running !== 0 || runner.state.attempts.size !== 0) return `the runner ${name} still has ${runner.state.attempts.size} attempts, ${runner.state.running} running`;
       for (const other of homeState.runners.values()) {
-        if (other.attempts.size > 0) throw new Broken(`the home ${name} believes that ${other.attempts.size} attempts occupy ${other.peer}`);
-        if (other.granted > 0 || other.holding > 0) throw new Broken(`the home ${name} keeps ${other.granted}/${other.holding} slots of ${other.peer}`);
+        if (other.attempts.size > 0) return `the home ${name} believes that ${other.attempts.size} attempts occupy ${other.peer}`;
+        if (other.granted > 0 || other.holding > 0) return `the home ${name} keeps ${other.granted}/${other.holding} slots of ${other.peer}`;
       }
     }
-    await this.#checkRecorded();
-    for (const info of tracker.state?.peers() ?? []) if (info.granted > 0) throw new Broken(`the tracker counts ${info.granted} slots of ${info.peer} as granted`);
+    for (const info of tracker.state?.peers() ?? []) if (info.granted > 0) return `the tracker counts ${info.granted} slots of ${info.peer} as granted`;
+    return this.#keptResults();
   }
 
   #keptResults(): string | undefined {
@@ -185,7 +191,8 @@ export class Checks {
         });
       }
     }
-    await world.run(world.ms + 10_000, () => answered === asked);
+    // Somebody may still be frozen.
+    await world.run(world.ms + 60_000, () => answered === asked);
     for (const [id, { state }] of ledger.outcomes()) {
       if (ledger.isAbandoned(id)) continue;
       if (found.get(id) !== state) throw new Broken(`the outcome ${state} of ${id} was seen, and recorded is ${found.get(id) ?? 'nothing'}`);

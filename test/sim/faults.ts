@@ -22,6 +22,8 @@ export function carryOut(pool: SimPool, step: Step): void {
       return void later(step.forMs, () => pool.clients[step.client]!.start());
     case 'kill peer':
       return killPeer(pool, step);
+    case 'lose peer':
+      return pool.peer(step.peer).lose();
     case 'kill tracker':
       pool.crashTracker(step.withMachine);
       return void later(step.forMs, () => pool.tracker.start());

@@ -2,10 +2,13 @@
  * `npm run sim`: runs whole pools from seeds, says how fast and what struck, and, of a run that fails, the seed,
  * the shortest history that still fails, and the command that does it again.
  */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { lookInto } from './insight.ts';
 import type { SimPool } from './pool.ts';
-import { perform, scriptOf } from './scenario.ts';
+import { perform, type Script, scriptOf } from './scenario.ts';
 import { isOfMembers, simulateMembers } from './scenario-members.ts';
 import { shorten } from './shrink.ts';
 
@@ -16,8 +19,10 @@ Runs whole pools in one process, each from a seed, with faults.
   --seeds N     so many seeds, 100 unless said
   --seed N      the first of them, 1 unless said; alone: only this one
   --minutes M   as many seeds as so many minutes allow
+  --script F    the steps in this file (what a failure prints, saved) in place of a seed
   --history     print what happened
-  --planted     plant known faults in the code, one at a time: each must be found
+  --planted     plant known faults in the code, one at a time: each must be found within --seeds (500);
+                with --quick first by the seed that found it before
 
 Exit status: 0 all promises were kept, 1 one was broken (or a planted fault was not found), 2 wrong use.`;
 
@@ -35,11 +40,13 @@ interface Options {
   history: boolean;
   /** Only the seed that fails is wanted. */
   hunt: boolean;
+  /** To be done in place of what seeds say. */
+  script: Script | undefined;
 }
 
 function optionsOf(): Options {
   const { values } = parseArgs({
-    options: { seeds: { type: 'string' }, seed: { type: 'string' }, minutes: { type: 'string' }, history: { type: 'boolean' }, hunt: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    options: { seeds: { type: 'string' }, seed: { type: 'string' }, minutes: { type: 'string' }, history: { type: 'boolean' }, hunt: { type: 'boolean' }, script: { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   });
   if (values.help === true) {
     console.log(usage);
@@ -51,8 +58,9 @@ function optionsOf(): Options {
     if (!/^\d+(\.\d+)?$/.test(value)) throw new TypeError(`--${name} takes a number, not "${value}"`);
     return Number(value);
   };
-  const count = number('seeds', values.minutes !== undefined ? Infinity : values.seed !== undefined ? 1 : 100);
-  return { first: number('seed', 1), count, untilMs: performance.now() + number('minutes', Infinity) * 60_000, history: values.history === true, hunt: values.hunt === true };
+  const script = values.script === undefined ? undefined : (JSON.parse(readFileSync(values.script, 'utf8')) as Script);
+  const count = number('seeds', values.minutes !== undefined ? Infinity : values.seed !== undefined || script !== undefined ? 1 : 100);
+  return { first: number('seed', 1), count, untilMs: performance.now() + number('minutes', Infinity) * 60_000, history: values.history === true, hunt: values.hunt === true, script };
 }
 
 async function main(): Promise<void> {
@@ -62,13 +70,13 @@ async function main(): Promise<void> {
   const beganMs = performance.now();
   let hash = '';
   for (let seed = options.first; seed < options.first + options.count && performance.now() < options.untilMs; seed += 1) {
-    const failure = await run(seed, options.history, total, (pool) => (hash = pool.world.history.hash));
+    const failure = await run(seed, options, total, (pool) => (hash = pool.world.history.hash));
     if (failure !== undefined && options.hunt) {
       console.log(JSON.stringify({ seed, failure: failure.message }));
       process.exit(1);
     }
     if (failure !== undefined) {
-      await tellFailure(seed, failure);
+      await tellFailure(seed, failure, options.script);
       process.exit(1);
     }
     if (process.stdout.isTTY && seed % 20 === 0) process.stdout.write(`\r${total.runs} seeds`);
@@ -78,14 +86,15 @@ async function main(): Promise<void> {
 }
 
 /** @returns what was broken */
-async function run(seed: number, keepHistory: boolean, total: Total, ended: (pool: SimPool) => void): Promise<Error | undefined> {
+async function run(seed: number, { history: keepHistory, script }: Options, total: Total, ended: (pool: SimPool) => void): Promise<Error | undefined> {
   let pool: SimPool | undefined;
   try {
     const begin = (begun: SimPool) => {
       pool = begun;
       if (keepHistory) begun.world.history.lines = [];
     };
-    if (isOfMembers(seed)) await simulateMembers(seed, begin);
+    if (script !== undefined) await perform(script, begin);
+    else if (isOfMembers(seed)) await simulateMembers(seed, begin);
     else await perform(scriptOf(seed), begin);
     return undefined;
   } catch (error) {
@@ -107,16 +116,18 @@ function tell({ runs, faults }: Total, { user, system }: NodeJS.CpuUsage, wallMs
   console.log([...faults].toSorted(([, a], [, b]) => b - a).map(([fault, count]) => `${fault} ${count}`).join(', '));
 }
 
-async function tellFailure(seed: number, failure: Error): Promise<void> {
+async function tellFailure(seed: number, failure: Error, script: Script | undefined): Promise<void> {
   console.log(`\nseed ${seed}: ${failure.message}`);
   if (failure.name !== 'Broken') console.log(failure.stack);
-  if (isOfMembers(seed)) return console.log(`\nagain: npm run sim -- --seed ${seed} --history`);
-  const short = await shorten(scriptOf(seed));
+  if (script === undefined && isOfMembers(seed)) return console.log(`\nagain: npm run sim -- --seed ${seed} --history`);
+  const short = await shorten(script ?? scriptOf(seed));
   console.log(`\nthe shortest history that fails (${short.steps.length} steps): ${short.failure}`);
   for (const step of short.steps) console.log(`  ${JSON.stringify(step)}`);
+  const saved = join(tmpdir(), `potluck-sim-${seed}.json`);
+  writeFileSync(saved, JSON.stringify({ ...(script ?? scriptOf(seed)), steps: short.steps }));
   console.log('\nwhat happened last:');
   for (const line of short.lines.slice(-80)) console.log(line);
-  console.log(`\nagain: npm run sim -- --seed ${seed} --history`);
+  console.log(`\nagain: npm run sim -- --seed ${seed} --history, or only these steps: npm run sim -- --script ${saved} --history`);
 }
 
 process.on('unhandledRejection', (error) => lookInto.world?.fail(error));

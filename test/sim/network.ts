@@ -148,7 +148,7 @@ export class Network {
     this.#slow.clear();
   }
 
-  /** One link breaks; what is under way on it is lost. Each end learns of it in its own time, or, for Infinity, by silence. */
+  /** One link breaks; what is under way on it is lost. Each end learns of it in its own time, or by silence. */
   breakOne(which: number, noticeMs: readonly [number, number]): void {
     const alive = this.#links.filter((link) => link.isAlive);
     alive[Math.floor(which * alive.length)]?.break(noticeMs);

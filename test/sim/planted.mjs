@@ -18,10 +18,10 @@ export const planted = [
     to: 'segment.bytes += bytes.length;',
   },
   {
-    name: 'the lease runs by the wall clock',
-    file: 'src/home/home-state.ts',
-    from: 'runner.lostAt = this.#now.ms + limits.leaseMs;',
-    to: 'runner.lostAt = this.#now.wall + limits.leaseMs;',
+    name: 'the grace of a closed link runs by the wall clock',
+    file: 'src/home/runners-state.ts',
+    from: 'runner.lostAt ??= nowMs + limits.linkGraceMs;',
+    to: 'runner.lostAt ??= Date.now() + limits.linkGraceMs;',
   },
   {
     name: 'a stale result is recorded',

@@ -22,6 +22,8 @@ export type Step = { at: number } & (
   | { do: 'submit another under its id'; id: string }
   | { do: 'kill client'; client: number; forMs: number }
   | { do: 'kill peer'; peer: string; forMs: number; withMachine: boolean; compacting: boolean }
+  /** For good. */
+  | { do: 'lose peer'; peer: string }
   | { do: 'kill tracker'; forMs: number; withMachine: boolean }
   | { do: 'stop peer'; peer: string; forMs: number }
   | { do: 'break link'; which: number; noticeMs: [number, number] }
@@ -60,6 +62,9 @@ export const calmFromMs = 8_000;
 /** What is still frozen, two leases, the retries' pauses, and the runs themselves. */
 export const endWithinMs = 120_000;
 
+/** Longer than any run; Infinity has no place in JSON. */
+const neverMs = 1e9;
+
 export const isFault = (step: Step): boolean => !['submit', 'cancel', 'submit again', 'submit another under its id', 'compact'].includes(step.do);
 
 /** Everything that a seed makes happen. */
@@ -82,6 +87,8 @@ export function scriptOf(seed: number): Script {
   if (chance.one(0.3)) clients.push(chance.pick(names));
   const tasks = tasksOf(chance, clients);
   const faults = seed % 4 === 0 ? [] : Array.from({ length: 1 + chance.below(7) }, () => faultOf(chance, names, clients.length));
+  const spare = names.filter((name) => !clients.includes(name));
+  if (seed % 4 !== 0 && spare.length > 0 && chance.one(0.3)) faults.push({ do: 'lose peer', at: chance.between(1_000, calmFromMs), peer: chance.pick(spare) });
   const compactions = Array.from({ length: chance.below(4) }, (): Step => ({ do: 'compact', at: chance.between(500, calmFromMs), peer: chance.pick(names) }));
   return { seed, peers, clients, steps: [...tasks, ...faults, ...compactions], asBytes: chance.one(0.1) };
 }
@@ -115,7 +122,7 @@ function tasksOf(chance: Chance, clients: readonly string[]): Step[] {
 
 export function planOf(chance: Chance, id: string): Plan {
   const how: Behaviour['how'] = chance.one(0.85) ? 'returns' : chance.pick(['raises', 'exits', 'eats_memory']);
-  const runMs = chance.one(0.1) ? chance.between(200, 2_000) : chance.one(0.5) ? chance.between(0.05, 1) : chance.between(1, 50);
+  const runMs = chance.one(0.1) ? (chance.one(0.3) ? chance.between(2_000, 20_000) : chance.between(200, 2_000)) : chance.one(0.5) ? chance.between(0.05, 1) : chance.between(1, 50);
   return {
     id,
     behaviour: { runMs, how, ...(chance.one(0.02) ? { resultBytes: 70_000 + chance.below(100_000) } : {}), ...(chance.one(0.02) ? { leaves: true } : {}) },
@@ -154,7 +161,7 @@ export function faultOf(chance: Chance, peers: readonly string[], clients: numbe
       return { do: 'kill tracker', at, forMs, withMachine: chance.one(0.3) };
     case 5:
     case 6: {
-      const notice = () => (chance.one(0.6) ? chance.between(0, 5) : chance.one(0.5) ? chance.between(0, 10_000) : Infinity);
+      const notice = () => (chance.one(0.6) ? chance.between(0, 5) : chance.one(0.5) ? chance.between(0, 10_000) : neverMs);
       return { do: 'break link', at, which: chance.between(0, 1), noticeMs: [notice(), notice()] };
     }
     case 7:

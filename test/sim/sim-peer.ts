@@ -66,6 +66,7 @@ export class SimPeer {
   readonly #o: SimPeerOptions;
   #running: Running | undefined;
   #starts = 0;
+  #isLost = false;
   /** Told of a journal that did not open; whether that is as it should be. */
   onDamage: ((error: PotluckError) => boolean) | undefined;
 
@@ -110,8 +111,14 @@ export class SimPeer {
     return this.#running?.workers;
   }
 
+  /** Its machine dies and does not come back. */
+  lose(): void {
+    this.#isLost = true;
+    this.crash(true);
+  }
+
   start(): void {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined || this.#isLost) return;
     const { world, network, ledger, machine, folder, trackerKey, accepts, boot, slots, cpuLoad } = this.#o;
     const { name, key } = this;
     const life = lifeOf(`${name}-${(this.#starts += 1)}`, machine);
