@@ -91,13 +91,17 @@ function submitAnother(pool: SimPool, { id }: Do<'submit another under its id'>)
   pool.addClient(first.home).submitConflicting({ ...plan, program: 'another' });
 }
 
-function killPeer(pool: SimPool, { peer: name, forMs, withMachine, compacting }: Do<'kill peer'>): void {
+function killPeer(pool: SimPool, { peer: name, forMs, withMachine, compacting, inFlush }: Do<'kill peer'>): void {
   const { world } = pool;
   const peer = pool.peer(name);
   // Some die in a compaction or just after it.
   if (compacting) peer.compact();
-  world.later(compacting ? 5 * (forMs / 4_000) : 0, undefined, () => peer.crash(withMachine));
-  world.later(5 + forMs, undefined, () => peer.start());
+  const die = () => {
+    if (peer.crash(withMachine) !== undefined) world.later(5 + forMs, undefined, () => peer.start());
+  };
+  // Others in the midst of a flush: what was sent has been sent, what was to be recorded is not.
+  if (inFlush) peer.disk.duringFlush(die);
+  else world.later(compacting ? 5 * (forMs / 4_000) : 0, undefined, die);
 }
 
 /**

@@ -14,6 +14,9 @@ const killedWithinMs = 1_000;
 /** Beyond its timeout: the tick that notices, and the worker's end. */
 const timeoutLateMs = 1_500;
 
+/** Of its home's clock, whose tick that is. */
+const waitLateMs = 1_500;
+
 export class Broken extends Error {
   override name = 'Broken';
 }
@@ -152,6 +155,8 @@ export class Ledger {
     const last = attempts.at(-1);
     const failures = attempts.slice(0, -1).filter(({ state }) => state === 'failed').length;
     if (ended.state === 'done') this.#recordedDone(id, last?.key ?? '', ended);
+    const startedMs = (attempts[0]?.at ?? accepted.at) - accepted.at;
+    if (options.waitMs !== undefined && startedMs > options.waitMs + waitLateMs) throw new Broken(`${id} had to start within ${options.waitMs} ms and was started after ${startedMs}`);
     if (options.once === true && attempts.length > 1) throw new Broken(`${id} may run only once and had ${attempts.length} attempts`);
     if (ended.state === 'failed' && ended.error?.code === 'exception' && options.once !== true && failures < (options.retries ?? 0)) {
       throw new Broken(`${id} ended as failed after ${failures} failures, with ${options.retries ?? 0} retries`);

@@ -13,7 +13,7 @@ async function historyElsewhere(): Promise<string | undefined> {
   return stdout.match(/^history ([0-9a-f]{16})$/m)?.[1];
 }
 
-it('is the same history byte for byte in two processes and in this one', async () => {
+it('is the same history byte for byte in two processes and in this one', { timeout: 300_000 }, async () => {
   const [one, other] = await Promise.all([historyElsewhere(), historyElsewhere()]);
   const { world } = await perform(scriptOf(seed));
   expect(one).toBe(world.history.hash);

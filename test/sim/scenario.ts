@@ -21,7 +21,7 @@ export type Step = { at: number } & (
   | { do: 'submit again'; id: string }
   | { do: 'submit another under its id'; id: string }
   | { do: 'kill client'; client: number; forMs: number }
-  | { do: 'kill peer'; peer: string; forMs: number; withMachine: boolean; compacting: boolean }
+  | { do: 'kill peer'; peer: string; forMs: number; withMachine: boolean; compacting: boolean; inFlush: boolean }
   /** For good. */
   | { do: 'lose peer'; peer: string }
   | { do: 'kill tracker'; forMs: number; withMachine: boolean }
@@ -85,7 +85,7 @@ export function scriptOf(seed: number): Script {
   const names = peers.map(({ name }) => name);
   const clients = names.slice(0, 1 + chance.below(count));
   if (chance.one(0.3)) clients.push(chance.pick(names));
-  const tasks = tasksOf(chance, clients);
+  const tasks = seed % 8 === 0 ? burstOf(chance) : tasksOf(chance, clients);
   const faults = seed % 4 === 0 ? [] : Array.from({ length: 1 + chance.below(7) }, () => faultOf(chance, names, clients.length));
   const spare = names.filter((name) => !clients.includes(name));
   if (seed % 4 !== 0 && spare.length > 0 && chance.one(0.3)) faults.push({ do: 'lose peer', at: chance.between(1_000, calmFromMs), peer: chance.pick(spare) });
@@ -118,6 +118,14 @@ function tasksOf(chance: Chance, clients: readonly string[]): Step[] {
     if (chance.one(0.03)) steps.push({ do: 'submit another under its id', at: soon(3_000), id });
   }
   return steps;
+}
+
+/** Tiny tasks, some first and then enough of them that they are sent ahead; some leave something behind. */
+function burstOf(chance: Chance): Step[] {
+  return Array.from({ length: 200 + chance.below(300) }, (_, at): Step => {
+    const behaviour: Behaviour = { runMs: chance.between(0.05, 1), how: 'returns', ...(chance.one(0.05) ? { leaves: true } : {}) };
+    return { do: 'submit', at: at < 30 ? 1_000 : 2_500, client: 0, plan: { id: `t${at}`, program: 'a', behaviour, ...(chance.one(0.1) ? { options: optionsOf(chance) } : {}) } };
+  });
 }
 
 export function planOf(chance: Chance, id: string): Plan {
@@ -155,7 +163,7 @@ export function faultOf(chance: Chance, peers: readonly string[], clients: numbe
     case 0:
     case 1:
     case 2:
-      return { do: 'kill peer', at, peer, forMs, withMachine: chance.one(0.5), compacting: chance.one(0.4) };
+      return { do: 'kill peer', at, peer, forMs, withMachine: chance.one(0.5), compacting: chance.one(0.4), inFlush: Math.floor(forMs) % 2 === 0 };
     case 3:
     case 4:
       return { do: 'kill tracker', at, forMs, withMachine: chance.one(0.3) };

@@ -10,6 +10,9 @@ import { between, type Life, type World } from './world.ts';
 
 type Failure = 'ENOSPC' | 'EIO';
 
+/** A flush in which something is to happen. */
+const flushMs = 20;
+
 export class SimDisk {
   readonly files: SimFiles;
   readonly #world: World;
@@ -19,6 +22,7 @@ export class SimDisk {
   /** A flush takes up to so much longer. */
   slowMs = 0;
   #failSync = false;
+  #duringFlush: (() => void) | undefined;
 
   constructor(world: World, name: string) {
     this.#world = world;
@@ -29,6 +33,11 @@ export class SimDisk {
   /** The next flush fails. */
   failNextSync(): void {
     this.#failSync = true;
+  }
+
+  /** The next flush takes its time, and in the midst of it something happens. */
+  duringFlush(act: () => void): void {
+    this.#duringFlush = act;
   }
 
   heal(): void {
@@ -87,6 +96,11 @@ export class SimDisk {
       },
       truncate: (size) => file.truncate(size),
       sync: async () => {
+        if (this.#duringFlush !== undefined) {
+          this.#world.later(flushMs / 2, undefined, this.#duringFlush);
+          this.#duringFlush = undefined;
+          await wait(flushMs, flushMs);
+        }
         if (this.#prng.below(30) === 0) await wait(5, 200);
         else await wait(0.2, 1 + this.slowMs);
         this.#mayFail('sync');
