@@ -69,6 +69,7 @@ const views = [
   { name: 'failed', path: '', ready: 'section[aria-label="Error"]' },
   { name: 'submit', path: '#/submit', ready: '.editor:not([hidden]):not(textarea)' },
   { name: 'processes', path: '#/processes', ready: 'td.mono' },
+  { name: 'pool', path: '#/pool', ready: 'td.mono' },
   { name: 'access', path: '#/access', ready: 'td.mono' },
 ];
 

@@ -54,7 +54,6 @@ export const catalogue = {
   address_unusable: entry('user', exit.usage, false, 'The address to listen on does not belong to this machine or may not be used.'),
   invitation_mistyped: entry('user', exit.usage, false, 'What was given as an invitation is none as it was printed: letters are wrong or missing.'),
   already_joined: entry('user', exit.usage, false, 'The folder of this machine belongs to a pool already; one folder is in one pool.'),
-  not_yet: entry('user', exit.usage, false, 'The option exists in the plan of potluck, but not in this version.'),
   file_unreadable: entry('user', exit.usage, false, 'A file named on the command line cannot be read.'),
 
   // reaching the pool

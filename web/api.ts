@@ -3,7 +3,7 @@
  *
  * Owns: the header token, in localStorage (a new tab has it too). The cookie is the browser's.
  */
-import type { ApiBulkDone, ApiFilter, ApiKey, ApiOutput, ApiOverview, ApiProcess, ApiTask, ApiTaskList } from '../src/wire/api.ts';
+import type { ApiAuditLine, ApiBulkDone, ApiFilter, ApiInvitation, ApiKey, ApiMember, ApiOutput, ApiOverview, ApiProcess, ApiTask, ApiTaskList } from '../src/wire/api.ts';
 
 const tokenKey = 'potluck-token';
 const peerKey = 'potluck-peer';
@@ -82,6 +82,11 @@ export const output = (of: string, stdoutFrom: number, stderrFrom: number, signa
 export const cancel = (of: string): Promise<{ id: string; state: string }> => post(`/api/v1/tasks/${id(of)}/cancel`);
 export const again = (of: string): Promise<{ id: string }> => post(`/api/v1/tasks/${id(of)}/again`);
 export const bulk = (what: 'cancel' | 'again', filter: ApiFilter, asOf: number, count: number): Promise<ApiBulkDone> => post(`/api/v1/bulk/${what}`, JSON.stringify({ filter, as_of: asOf, count }));
+export const members = (): Promise<ApiMember[]> => get('/api/v1/members');
+export const invitations = (): Promise<ApiInvitation[]> => get('/api/v1/invitations');
+export const audit = (): Promise<ApiAuditLine[]> => get('/api/v1/audit?limit=30');
+export const invite = (role: string, name: string): Promise<{ id: string; command: string; expires_at: string }> => post('/api/v1/invitations', JSON.stringify({ role, ...(name === '' ? {} : { name, joins: 1 }) }));
+export const revoke = (what: 'members' | 'invitations', of: string): Promise<{ done: boolean }> => post(`/api/v1/${what}/${id(of)}/revoke`);
 export const logins = (): Promise<ApiKey[]> => get('/api/v1/logins');
 export const endLogin = (kind: string, of: string): Promise<{ done: boolean }> => post(`/api/v1/logins/${kind}/${id(of)}`, '', 'DELETE');
 

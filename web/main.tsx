@@ -11,6 +11,7 @@ import { linkTo, type Place, usePlace } from './router.ts';
 import { Login, takeCode } from './views/login.tsx';
 import { Overview } from './views/overview.tsx';
 import { Access } from './views/access.tsx';
+import { Pool } from './views/pool.tsx';
 import { Processes } from './views/processes.tsx';
 import { Submit } from './views/submit.tsx';
 import { TaskPage } from './views/task.tsx';
@@ -22,6 +23,7 @@ const views: readonly { path: string; name: string }[] = [
   { path: 'tasks', name: 'Tasks' },
   { path: 'submit', name: 'Submit' },
   { path: 'processes', name: 'Processes' },
+  { path: 'pool', name: 'Pool' },
   { path: 'access', name: 'Access' },
 ];
 
@@ -66,6 +68,7 @@ function View({ place }: { place: Place }) {
   if (view === 'tasks') return id === undefined ? <Tasks place={place} /> : <TaskPage key={id} id={id} place={place} />;
   if (view === 'submit') return <Submit place={place} />;
   if (view === 'processes') return <Processes />;
+  if (view === 'pool') return <Pool />;
   if (view === 'access') return <Access />;
   return <main><h1>There is nothing at this address</h1><p><a href="#/">To the overview</a></p></main>;
 }

@@ -18,7 +18,10 @@ import { unknownTask, type Viewer, viewerOf } from '../home/viewer.ts';
 import { waitingStory } from '../home/why-peers.ts';
 import type { PageHome, TaskContent, TaskOutput, TaskPart } from '../page/page-home.ts';
 import type { Runner } from '../runner/runner.ts';
-import { apiStatus, type ApiCounts, type ApiPeer, type ApiProcess, type ApiTask } from '../wire/api.ts';
+import * as z from 'zod';
+import type { TrackerPlace } from '../config.ts';
+import { askTracker, invite } from './admin.ts';
+import { apiAuditLine, apiInvitation, apiMember, apiStatus, type ApiCounts, type ApiPeer, type ApiProcess, type ApiTask } from '../wire/api.ts';
 import { type Connection, connectInMemory, type Value } from '../wire/index.ts';
 
 export interface PageHomeOptions {
@@ -28,6 +31,8 @@ export interface PageHomeOptions {
   home: Home;
   runner: Runner;
   status: () => Record<string, unknown>;
+  homeFolder: string;
+  tracker: TrackerPlace;
 }
 
 export class PeerPageHome implements PageHome {
@@ -131,6 +136,33 @@ export class PeerPageHome implements PageHome {
   /** Its role may change while the page is open. */
   get #viewer(): Viewer {
     return viewerOf(this.#o.home.roster, this.#o.viewer);
+  }
+
+  // --- members -----------------------------------------------------------------------------
+
+  async members() {
+    return z.array(apiMember).parse(await this.#ask({ kind: 'registry', what: 'members' }));
+  }
+
+  async invitations() {
+    return z.array(apiInvitation).parse(await this.#ask({ kind: 'registry', what: 'invitations' }));
+  }
+
+  async audit(limit: number) {
+    return z.array(apiAuditLine).parse(await this.#ask({ kind: 'registry', what: 'audit', limit }));
+  }
+
+  async invite(wanted: Parameters<PageHome['invite']>[0]) {
+    const { id, token, expires_at } = await invite(this.#o.homeFolder, this.#o.tracker, { ...wanted, addresses: [] });
+    return { id, command: `potluck join ${token}`, expires_at };
+  }
+
+  async revoke(what: { member: string } | { invitation: string }): Promise<void> {
+    await this.#ask({ kind: 'revoke', ...what });
+  }
+
+  #ask(question: Parameters<typeof askTracker>[2]): Promise<unknown> {
+    return askTracker(this.#o.homeFolder, this.#o.tracker, question);
   }
 
   // --- one task ----------------------------------------------------------------------------

@@ -207,7 +207,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
     });
   for (const connection of early.splice(0)) incoming.take(connection);
   tracker.start();
-  page?.serve(new PeerPageHome({ peer: name, viewer: identity.keyId, home, runner, status }), new Logins(pageFolder(path, name)));
+  page?.serve(new PeerPageHome({ peer: name, viewer: identity.keyId, home, runner, status, homeFolder: path, tracker: options.tracker }), new Logins(pageFolder(path, name)));
   announce(options, name, listener, page, slots, say);
   onLevel.tell = (proven) => {
     runner.levelProved(proven);

@@ -1,5 +1,5 @@
 /** What the page needs of the peer that it belongs to; main/page-home.ts fills it. */
-import type { ApiCounts, ApiFailure, ApiPeer, ApiProcess, ApiStatus, ApiTask, ApiTaskRow } from '../wire/api.ts';
+import type { ApiAuditLine, ApiCounts, ApiFailure, ApiInvitation, ApiMember, ApiPeer, ApiProcess, ApiStatus, ApiTask, ApiTaskRow } from '../wire/api.ts';
 import type { Connection } from '../wire/index.ts';
 
 export interface TaskQuery {
@@ -67,4 +67,10 @@ export interface PageHome {
   part(id: string, part: TaskPart): Promise<Uint8Array | undefined>;
   content(id: string): Promise<TaskContent>;
   output(id: string): Promise<TaskOutput>;
+  /** Who belongs to the pool; what is asked of the tracker, which decides who may. Throw what it says. */
+  members(): Promise<ApiMember[]>;
+  invitations(): Promise<ApiInvitation[]>;
+  audit(limit: number): Promise<ApiAuditLine[]>;
+  invite(invitation: { role: 'admin' | 'member' | 'runner'; joins: number; ttlMs: number; name: string | undefined }): Promise<{ id: string; command: string; expires_at: string }>;
+  revoke(what: { member: string } | { invitation: string }): Promise<void>;
 }

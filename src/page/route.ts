@@ -115,6 +115,8 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   impossible: 422,
   bad_request: 400,
   bad_json: 400,
+  not_allowed: 403,
+  tracker_unreachable: 503,
   not_logged_in: 401,
   login_used: 401,
   foreign_page: 403,

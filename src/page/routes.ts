@@ -9,14 +9,19 @@ import { PotluckError } from '../errors.ts';
 import { fieldTexts } from '../lib/json-fields.ts';
 import { limits } from '../limits.ts';
 import {
+  apiAuditLine,
   apiBulk,
   apiBulkDone,
   apiCancelled,
   apiFilter,
+  apiInvitation,
+  apiInvite,
+  apiInvited,
   type ApiKey,
   apiKey,
   apiLogin,
   apiLoggedIn,
+  apiMember,
   apiOutput,
   apiOverview,
   apiPeer,
@@ -66,7 +71,7 @@ const listQuery = z.strictObject({
 });
 
 export function makeRoutes(parts: PageParts): Route[] {
-  const routes: Route[] = [...poolRoutes(parts), ...taskRoutes(parts), ...loginRoutes(parts)];
+  const routes: Route[] = [...poolRoutes(parts), ...taskRoutes(parts), ...memberRoutes(parts), ...loginRoutes(parts)];
   routes.push(route({ method: 'GET', path: '/api/v1/openapi.json', about: 'This description.', login: true, answer: jsonBytes }, () => json(openApi(routes))));
   return routes;
 }
@@ -165,6 +170,28 @@ function whole(output: TaskOutput, stream: 'stdout' | 'stderr'): Buffer {
     return [...gap, data];
   });
   return Buffer.concat(parts);
+}
+
+/** What only an admin may; the tracker decides that. */
+function memberRoutes({ home }: PageParts): Route[] {
+  return [
+    route({ method: 'GET', path: '/api/v1/members', about: 'Who belongs to the pool.', login: true, answer: { schema: z.array(apiMember) } }, async () => json(await home.members())),
+    route({ method: 'GET', path: '/api/v1/invitations', about: 'Invitations, those that have ended too.', login: true, answer: { schema: z.array(apiInvitation) } }, async () => json(await home.invitations())),
+    route({ method: 'GET', path: '/api/v1/audit', about: 'What happened to members and invitations, the last first.', login: true, query: z.strictObject({ limit: digits.optional() }), answer: { schema: z.array(apiAuditLine) } }, async ({ query }) =>
+      json(await home.audit(Math.min(query.limit ?? 50, limits.auditRowsMax))),
+    ),
+    route({ method: 'POST', path: '/api/v1/invitations', about: 'Makes an invitation; the command that it gives is a secret, and is shown this once.', login: true, body: apiInvite, answer: { schema: apiInvited } }, async ({ body }) =>
+      json(await home.invite({ role: body.role, joins: body.joins, ttlMs: body.ttl_ms, name: body.name })),
+    ),
+    route({ method: 'POST', path: '/api/v1/invitations/:id/revoke', about: 'Ends an invitation.', login: true, body: nothing, answer: { schema: done } }, async ({ c }) => {
+      await home.revoke({ invitation: c.req.param('id') ?? '' });
+      return json({ done: true });
+    }),
+    route({ method: 'POST', path: '/api/v1/members/:name/revoke', about: 'Revokes a member: its links are cut, its tasks end, its invitations too.', login: true, body: nothing, answer: { schema: done } }, async ({ c }) => {
+      await home.revoke({ member: c.req.param('name') ?? '' });
+      return json({ done: true });
+    }),
+  ];
 }
 
 function loginRoutes({ home, logins, cookie }: PageParts): Route[] {

@@ -226,6 +226,38 @@ export const apiBulk = z.strictObject({ filter: apiFilter, as_of: z.number(), co
 export const apiBulkDone = z.object({ matched: count, done: count, failed: count, problems: z.array(z.object({ id: z.string(), code: z.string(), message: z.string() })) });
 export type ApiBulkDone = z.infer<typeof apiBulkDone>;
 
+// --- the pool's members ----------------------------------------------------------------------
+
+const role = z.enum(['admin', 'member', 'runner']);
+
+export const apiMember = z.object({
+  name: z.string(),
+  role,
+  state: z.string(),
+  machine: z.string(),
+  connected: z.boolean(),
+  last_seen: time.nullable(),
+  fingerprint: z.string(),
+  /** It holds the registry, and cannot be revoked. */
+  tracker: z.boolean(),
+});
+export type ApiMember = z.infer<typeof apiMember>;
+
+export const apiInvitation = z.object({ id: z.string(), state: z.string(), role, name: z.string().nullable(), used: count, joins: count, expires_at: time, by: z.string() });
+export type ApiInvitation = z.infer<typeof apiInvitation>;
+
+export const apiInvite = z.strictObject({
+  role: role.default('member'),
+  joins: count.min(1).max(limits.membersMax).default(limits.invitationJoins),
+  ttl_ms: count.min(1_000).max(limits.invitationTtlMsMax).default(limits.invitationTtlMs),
+  name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/).optional(),
+});
+/** `command` is typed on the other machine; what it holds is the secret and is shown this once. */
+export const apiInvited = z.object({ id: z.string(), command: z.string(), expires_at: time });
+
+export const apiAuditLine = z.object({ at: time, what: z.string(), who: z.string().nullable(), detail: z.string(), count });
+export type ApiAuditLine = z.infer<typeof apiAuditLine>;
+
 // --- logins ----------------------------------------------------------------------------------
 
 export const apiLogin = z.strictObject({ code: z.string().min(1).max(100) });

@@ -140,6 +140,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
       ['#/tasks/bar', '.out .l'],
       ['#/submit', '.cm-content'],
       ['#/processes', 'h1'],
+      ['#/pool', 'td.mono'],
       ['#/access', 'td.mono'],
       ['#/nowhere', 'h1'],
     ];
@@ -161,7 +162,7 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
 
   it('at 360 px nothing is wider than the screen', async () => {
     await page.setViewportSize({ width: 360, height: 780 });
-    for (const [hash, ready] of [['#/', '.cells'], ['#/tasks', '.trow a'], ['#/tasks/wrong', 'section[aria-label="Error"]'], ['#/submit', '.cm-content'], ['#/processes', 'h1'], ['#/access', 'td.mono']] as const) {
+    for (const [hash, ready] of [['#/', '.cells'], ['#/tasks', '.trow a'], ['#/tasks/wrong', 'section[aria-label="Error"]'], ['#/submit', '.cm-content'], ['#/processes', 'h1'], ['#/pool', 'td.mono'], ['#/access', 'td.mono']] as const) {
       await go(hash, ready);
       expect([hash, await page.evaluate<number>('document.documentElement.scrollWidth')]).toEqual([hash, 360]);
     }
@@ -196,6 +197,15 @@ describe.skipIf(!hasChromium)('in Chromium', () => {
     }
     expect([await browser.violations(page), await page.evaluate('typeof window.pwned')]).toEqual([[], 'undefined']);
     expect(browser.complaints).toEqual([]);
+  });
+
+  it('an invitation is made, its command shown once, and ended', async () => {
+    await go('#/pool', 'td.mono');
+    await page.getByRole('button', { name: 'Invite' }).click();
+    expect(await text('pre[aria-label="Command that joins"]')).toMatch(/^potluck join pl1-/);
+    await page.getByRole('button', { name: /^End …/ }).first().click();
+    await page.getByRole('button', { name: 'End it' }).click();
+    await page.locator('td', { hasText: 'revoked' }).first().waitFor();
   });
 
   it('a peer that dies stays, as lost, and its task moves to another', async () => {

@@ -37,7 +37,7 @@ function headersOf(host: string, origin: string, login: string, session: Record<
   };
 }
 
-const concrete = (path: string) => path.replace(':pid', '1').replace(':kind', 'session').replace(':id', 'some-id');
+const concrete = (path: string) => path.replace(':pid', '1').replace(':kind', 'session').replace(':id', 'some-id').replace(':name', 'somebody');
 
 interface Row {
   asked: Asked;

@@ -114,6 +114,11 @@ function stubHome(touched: string[], more: Partial<PageHome>): PageHome {
     task: async (id) => ({ id, state: 'done', peer: 'p0', attempt: 1, queued_ms: 0, run_ms: 1, receipt: null, attempts: [], waiting_for: null, waiting: null, args_bytes: 2, kwargs_bytes: null, result_bytes: 1, output_bytes: { stdout: 0, stderr: 0 }, own: true }),
     part: async () => new Uint8Array([0x31]),
     content: async () => ({ program: 'a'.repeat(64), language: 'python', function: 'main', args: new Uint8Array([0x5b, 0x5d]), kwargs: undefined, options: {} }),
+    members: async () => [],
+    invitations: async () => [],
+    audit: async () => [],
+    invite: async () => ({ id: 'i', command: 'potluck join pl1-x', expires_at: '' }),
+    revoke: async () => undefined,
     output: async () => ({ attempt: 1, peer: 'p0', ended: true, stdout: undefined, stderr: undefined }),
     ...more,
   };

@@ -8,11 +8,12 @@ const keys: readonly [string, string][] = [
   ['g t', 'tasks'],
   ['g s', 'submit'],
   ['g p', 'processes'],
+  ['g m', 'pool: members and invitations'],
   ['g a', 'access'],
   ['j k', 'next and previous row of a list'],
   ['?', 'this list'],
 ];
-const places: Readonly<Record<string, string[]>> = { o: [], t: ['tasks'], s: ['submit'], p: ['processes'], a: ['access'] };
+const places: Readonly<Record<string, string[]>> = { o: [], t: ['tasks'], s: ['submit'], p: ['processes'], m: ['pool'], a: ['access'] };
 
 export function Keys() {
   const dialog = useRef<HTMLDialogElement>(null);

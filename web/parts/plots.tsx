@@ -34,6 +34,8 @@ export function Plots({ samples }: { samples: readonly ApiSample[] }) {
 
 /** As long as the samples reach; fewer points than pixels. */
 const spanSeconds = 900;
+/** A peer that has just started does not show its first minute on the last pixels. */
+const spanSecondsMin = 120;
 
 function Plot({ title, lines, samples }: { title: string; lines: readonly Line[]; samples: readonly ApiSample[] }) {
   const holder = useRef<HTMLDivElement>(null);
@@ -63,7 +65,8 @@ function Plot({ title, lines, samples }: { title: string; lines: readonly Line[]
   useEffect(() => {
     const newest = samples[samples.length - 1]?.[0] ?? Math.round(Date.now() / 1000);
     plot.current?.setData([samples.map(([time]) => time), ...lines.map(({ of }) => samples.map(of))], false);
-    plot.current?.setScale('x', { min: newest - spanSeconds, max: newest });
+    const span = Math.min(spanSeconds, Math.max(spanSecondsMin, newest - (samples[0]?.[0] ?? newest)));
+    plot.current?.setScale('x', { min: newest - span, max: newest });
   });
 
   const move = (event: KeyboardEvent) => {
