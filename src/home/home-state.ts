@@ -335,6 +335,8 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
   #requeue(task: Task, why: RecordOf<'requeued'>['why'], reason: string): void {
     this.#record({ kind: 'requeued', id: task.id, why, reason, at: this.#now.ms, wall: this.#now.wall });
     this.#tellState(task, this.#watchers.followers(task.id));
+    // One that was not taken after all may be too late to start.
+    if (why === 'refused') this.#alarm(task.id);
   }
 
   #attemptEnded(peer: string, end: MessageOf<'attempt_ended'>): void {

@@ -77,12 +77,13 @@ describe('--wait', () => {
     expect(outcomesIn(h.pass(5_000))).toEqual([]);
   });
 
-  it('ends one that was on its way when its time came and was then turned away', () => {
-    const h = new TestHome().withRunners({ a: 1 });
+  it('ends one that was on its way when its time came and was then turned away, though another runner is free', () => {
+    const h = new TestHome().withRunners({ a: 1, b: 1 });
     const attempt = theAttempt(h.tell(submitted('t', { waitMs: 1_000 })));
     h.pass(1_100);
-    h.tell(turnedAway(attempt));
-    expect(outcomesIn(h.pass(10))).toMatchObject([{ state: 'expired' }]);
+    const decided = h.tell(turnedAway(attempt));
+    expect(attemptsIn(decided)).toEqual([]);
+    expect(outcomesIn(decided)).toMatchObject([{ state: 'expired' }]);
   });
 
   it('counts on after a restart of the home', () => {

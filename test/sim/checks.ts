@@ -63,7 +63,7 @@ export class Checks {
         for (const id of message.ids) ledger.accepted(id);
         return;
       case 'refused':
-        if (message.error.code !== 'id_conflict') ledger.refused(message.id, message.error.code);
+        if (message.error.code !== 'id_conflict') ledger.refused(message.id, message.error.code, to.machine.name);
         return;
       case 'outcome':
         return ledger.ended(message);

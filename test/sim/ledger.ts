@@ -57,6 +57,7 @@ export class Ledger {
   readonly #submitters = new Map<string, string>();
   /** Tasks that clients wait for. */
   readonly #open = new Set<string>();
+  readonly #others = new Set<string>();
   /** Members no more: nobody is owed the outcomes of their tasks. */
   readonly #abandoned = new Set<string>();
 
@@ -104,7 +105,13 @@ export class Ledger {
     this.entry(id).accepted = true;
   }
 
-  refused(id: string, code: string): void {
+  /** What that machine says under this id is another task. */
+  another(machine: string, id: string): void {
+    this.#others.add(`${machine} ${id}`);
+  }
+
+  refused(id: string, code: string, machine: string): void {
+    if (this.#others.has(`${machine} ${id}`)) return;
     const entry = this.entry(id);
     if (entry.accepted) throw new Broken(`${id} was refused (${code}) after it had been accepted`);
     entry.refused = code;
@@ -132,11 +139,11 @@ export class Ledger {
   }
 
   /** What a program gets from the SDK. */
-  given({ id, state, resultJson }: SdkOutcome): void {
+  given({ id, state, resultJson, error }: SdkOutcome): void {
     const { outcome, accepted, finished } = this.entry(id);
-    if (outcome === undefined && state === 'cancelled' && !accepted) {
-      // Before it had left the program: nobody else knows of it.
-      this.#open.delete(id);
+    if (state === 'cancelled' && error?.message === 'the task was cancelled before it was submitted') {
+      // It had not left the program; another one may have submitted it.
+      if (!accepted) this.#open.delete(id);
       return;
     }
     if (outcome?.state !== state) throw new Broken(`a program was told that ${id} is ${state}, and its home said ${outcome?.state}`);

@@ -86,7 +86,8 @@ export class SimClient {
 
   /** Another task under an id that is taken: it must be refused. */
   submitConflicting(plan: Plan): void {
-    const { world } = this.#o;
+    const { world, ledger, machine } = this.#o;
+    ledger.another(machine.name, plan.id);
     this.#whenUp((pool) => {
       const { id, behaviour, program = '' } = plan;
       const task = pool.submit({ id, language: 'python', program, args: { json: argsFor(behaviour) } });
