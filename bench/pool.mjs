@@ -33,6 +33,7 @@ export async function startPool({ peers = 3, slots, portsFrom = 19_000, env: mor
     startedAt,
     pids: [document.tracker.pid, ...document.peers.map(({ pid }) => pid)],
     port: document.peers[0].port,
+    home,
     connect: () => connect({ port: document.peers[0].port, home }),
     async stop() {
       up.kill('SIGTERM');

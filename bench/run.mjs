@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { boxStart, levels } from './box.mjs';
+import { page } from './page.mjs';
 import { family, potluck, pssMb, python, quiet, round, spread, startPool } from './pool.mjs';
 
 const flag = (name, byDefault) => {
@@ -18,7 +19,8 @@ const flag = (name, byDefault) => {
   return at < 0 ? byDefault : process.argv[at + 1];
 };
 const rounds = Number(flag('--rounds', '5'));
-const only = flag('--only', undefined);
+// `npm run bench -- page` is short for `--only page`.
+const only = flag('--only', process.argv[2]?.startsWith('--') ? undefined : process.argv[2]);
 const square = 'def main(x): return x * x';
 const say = (line) => console.error(line);
 
@@ -139,7 +141,7 @@ async function sleeps() {
   return { tasks: count, slots: 4, ideal_ms: idealMs, times_ideal: spread(ratios), aim: { times_ideal: 1.1 } };
 }
 
-const benches = { burst, one_at_a_time: oneAtATime, start_and_memory: startAndMemory, sleeps, box_start: () => boxStart(rounds, say), levels: () => levels(rounds, say) };
+const benches = { burst, one_at_a_time: oneAtATime, start_and_memory: startAndMemory, sleeps, box_start: () => boxStart(rounds, say), levels: () => levels(rounds, say), page: () => page(rounds, say) };
 const report = { node: process.version, cores: availableParallelism(), cpu: cpus()[0]?.model ?? 'unknown', rounds };
 for (const [name, bench] of Object.entries(benches)) {
   if (only !== undefined && only !== name) continue;

@@ -92,7 +92,11 @@ function poolRoutes({ home, feed, holds }: PageParts): Route[] {
         login: true,
         answer: { type: 'text/event-stream' },
       },
-      (asked) => new Response(feed.stream(asked.c.req.header('last-event-id'), () => holds(asked)), { headers: { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' } }),
+      (asked) => {
+        // Nobody would read, nor end, the stream of a HEAD.
+        const body = asked.c.req.method === 'HEAD' ? null : feed.stream(asked.c.req.header('last-event-id'), () => holds(asked));
+        return new Response(body, { headers: { 'Content-Type': 'text/event-stream', 'X-Accel-Buffering': 'no' } });
+      },
     ),
     route({ method: 'GET', path: '/api/v1/processes', about: 'The workers of this peer.', login: true, answer: { schema: z.array(apiProcess) } }, () => json(home.processes())),
     route({ method: 'POST', path: '/api/v1/processes/:pid/end', about: 'Kills a worker; a task that it runs fails.', login: true, body: nothing, answer: { schema: done } }, ({ c }) =>

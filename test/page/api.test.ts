@@ -98,6 +98,7 @@ describe('bounds', () => {
   });
 
   it('streams are counted, and those that ended are not', async () => {
+    for (let at = 0; at <= limits.pageStreamsMax; at += 1) expect((await page.ask({ method: 'HEAD', path: '/api/v1/events', headers })).status).toBe(200);
     const open: AbortController[] = [];
     const stream = async () => {
       const abort = new AbortController();

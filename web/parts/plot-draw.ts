@@ -22,7 +22,7 @@ export function draw(holder: HTMLElement, lines: readonly Drawn[], onCursor: (at
       cursor: { y: false, points: { size: 6 }, drag: { setScale: false } },
       scales: { y: { range: (_plot, _min, max) => [0, Math.max(1, max * 1.1)] } },
       axes: [
-        { ...axis, values: '{HH}:{mm}', space: 60, size: 24, gap: 4 },
+        { ...axis, values: '{HH}:{mm}', incrs: [60, 120, 300, 600], space: 60, size: 24, gap: 4 },
         { ...axis, size: 40, gap: 4, space: 28 },
       ],
       series: [{}, ...lines.map(({ tone, dashed }) => ({ stroke: tones[tone] ?? 'currentColor', width: 1.5, points: { show: false }, ...(dashed === true ? { dash: [4, 4] } : {}) }))],
