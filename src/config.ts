@@ -12,6 +12,7 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve as resolvePath } from 'node:path';
 import { PotluckError } from './errors.ts';
+import { readHostAndPort } from './lib/hosts.ts';
 import { findJsonMistake } from './lib/json-mistake.ts';
 import { nearest } from './lib/nearest.ts';
 import { limits } from './limits.ts';
@@ -39,6 +40,8 @@ export interface PeerOptions {
   port: number;
   /** The port was asked for: if it is taken that is an error, not a reason to take the next one. */
   portTyped: boolean;
+  /** Where others reach it, if not at the addresses of this machine; null: there. */
+  announce: { host: string; port: number } | null;
   webUi: boolean;
   webHost: string;
   webPort: number;
@@ -122,7 +125,10 @@ const hostName: Kind<string> = {
   is: 'a host\'s name, such as laptop.local',
   read: (value) => (typeof value === 'string' && value.length <= 253 && /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/i.test(value) ? value.toLowerCase() : undefined),
 };
-
+const hostPort: Kind<{ host: string; port: number }> = {
+  is: 'a host and a port, like 203.0.113.5:9000',
+  read: (value) => (typeof value === 'string' ? readHostAndPort(value.trim()) : undefined),
+};
 /** Up to 65 535, as TCP has it; 0 lets the system choose. */
 const port = integer(0, 65_535);
 
@@ -137,6 +143,7 @@ export const settings = {
   tracker_host: setting(text, '127.0.0.1', 'where peers look for the tracker'),
   tracker_port: setting(port, 8888, 'the port of the tracker'),
   peer_port: setting(port, 9000, 'the port that a peer listens on; by default this or the next free one'),
+  announce: setting(hostPort, null, 'where others reach a peer, behind a forwarded port; by default at the addresses of its machine'),
   name: setting(peerName, null, 'the name of a peer; by default HOST-PORT'),
   web_ui: setting(yesNo, false, 'whether a peer has a page'),
   web_host: setting(text, '127.0.0.1', 'the address of the page'),

@@ -88,7 +88,7 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   const incarnation = randomBytes(8).toString('hex');
   const machine = thisMachine();
   const slots = options.slots ?? usableCores();
-  const addresses = () => reachableHosts(options.host).map((host) => ({ host, port: listener.port }));
+  const addresses = () => (options.announce === null ? reachableHosts(options.host).map((host) => ({ host, port: listener.port })) : [options.announce]);
   const memory = memoryLimits(options.maxMemoryMb, slots);
   const self: PeerSelf = {
     peer: name,
@@ -301,7 +301,7 @@ function announce(options: PeerOptions, name: string, listener: Listener, page: 
     console.log(JSON.stringify({ peer: name, host: hosts[0], port: listener.port, addresses: hosts.map((host) => hostAndPort(host, listener.port)), web: page?.url ?? null, slots, pid: process.pid }));
     return;
   }
-  say(`peer ${name} listens on ${hosts.map((host) => hostAndPort(host, listener.port)).join(', ')}, ${slots} slots${page === undefined ? '' : `, page ${page.url}`}`);
+  say(`peer ${name} listens on ${hosts.map((host) => hostAndPort(host, listener.port)).join(', ')}, ${slots} slots${options.announce === null ? '' : `, announced at ${hostAndPort(options.announce.host, options.announce.port)}`}${page === undefined ? '' : `, page ${page.url}`}`);
   // A code is for the eyes of who started it: not for a log.
   if (page !== undefined) say(process.stdout.isTTY ? `open the page by this link, once, within an hour: ${page.loginLink()}` : `open the page by the link that this prints: potluck page --port ${listener.port}`);
   say(`try: potluck cpu --port ${listener.port} --program "def main(x): return x * x" --args "[5]"`);

@@ -228,11 +228,14 @@ export class Pool {
   readonly #cancel = (view: TaskView): void => {
     if (view.phase === 'over' || view.cancelWanted) return;
     view.cancelWanted = true;
-    if (view.phase === 'in line') this.#cancelInLine(view);
-    else this.#line.connection?.send({ kind: 'cancel', id: view.id });
+    if (view.phase === 'in line' && view.digest === undefined) this.#cancelInLine(view);
+    else if (view.phase !== 'in line') this.#line.connection?.send({ kind: 'cancel', id: view.id });
   };
 
-  /** It never left this process, so nobody else need be asked. */
+  /**
+   * It never left this process, so nobody else need be asked. An id that was chosen may be known at the home, from an
+   * earlier process: then only the home can say how it ended.
+   */
   #cancelInLine(view: TaskView): void {
     const error = { code: 'cancelled', message: 'the task was cancelled before it was submitted' };
     this.#forget(view);

@@ -165,12 +165,24 @@ describe('too much under way', () => {
   it('cancels what stands in line without asking the home', async () => {
     home.accepts = false;
     for (let index = 0; index < limits.unacceptedTasksMax; index += 1) pool.submit(request());
-    const task = pool.submit(request({ id: 'extra' }));
+    const task = pool.submit(request());
     expect(await task.cancel()).toMatchObject({ state: 'cancelled', attempt: 0, peer: null });
     await home.until(() => home.received.length === limits.unacceptedTasksMax);
     for (const message of home.of('submit')) home.accept(message);
     await pool.ready();
-    expect(home.of('submit').some(({ id }) => id === 'extra')).toBe(false);
+    expect(home.of('submit').some(({ id }) => id === task.id)).toBe(false);
+  });
+
+  it('asks the home about a cancelled id that was chosen: it may know it from an earlier process', async () => {
+    home.accepts = false;
+    for (let index = 0; index < limits.unacceptedTasksMax; index += 1) pool.submit(request());
+    const outcome = pool.submit(request({ id: 'chosen' })).cancel();
+    await home.until(() => home.received.length === limits.unacceptedTasksMax);
+    home.onSubmit = ({ id }) => home.done(id, '25');
+    for (const message of home.of('submit')) home.accept(message);
+    await home.until(() => home.of('cancel').length === 1);
+    expect(home.of('cancel')[0]).toMatchObject({ id: 'chosen' });
+    expect(await outcome).toMatchObject({ id: 'chosen', state: 'done' });
   });
 });
 

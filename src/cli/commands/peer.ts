@@ -8,6 +8,7 @@ import { examples } from './client-flags.ts';
 interface PeerFlags {
   host?: string;
   port?: string;
+  announce?: string;
   name?: string;
   webUi?: boolean;
   webHost?: string;
@@ -33,6 +34,7 @@ export function addPeer(parent: Command, start: Start): void {
     .description('run a peer: it takes tasks, finds each the least busy peer, and runs those of others')
     .option('--host <host>', 'the address to listen on (default: 0.0.0.0, all of IPv4; only members get in)')
     .option('--port <port>', 'the port to listen on (default: 9000, or the next free one)')
+    .option('--announce <host:port>', 'where others reach it, behind a forwarded port (default: at the addresses of this machine)')
     .option('--name <name>', 'its name; its record is kept under it (default: HOST-PORT)')
     .option('--tracker-host <host>', 'where the tracker is (default: as it was joined, else 127.0.0.1)')
     .option('--tracker-port <port>', 'the port of the tracker (default: as it was joined, else 8888)')
@@ -68,6 +70,7 @@ export function peerOptions({ flags, config }: Pick<Context<PeerFlags>, 'flags' 
     host: settings.get('listen_host', flags.host).value,
     port: port.value,
     portTyped: port.typed,
+    announce: settings.get('announce', flags.announce).value,
     webUi: settings.get('web_ui', flags.webUi).value,
     webHost: settings.get('web_host', flags.webHost).value,
     webPort: webPort.value,
