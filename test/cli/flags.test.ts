@@ -95,7 +95,7 @@ const config = (env: Record<string, string> = {}) => () => loadConfig(env, folde
 describe('a process', () => {
   it('knows which ports were asked for', () => {
     expect(peerOptions({ flags: {}, config: config() })).toEqual({
-      homeFolder: folder, host: '0.0.0.0', port: 9000, portTyped: false, announce: null, webUi: false, webHost: '127.0.0.1', webPort: 5000, webPortTyped: false, name: null,
+      homeFolder: folder, host: '0.0.0.0', port: 9000, portTyped: false, announce: null, webUi: false, webHost: '127.0.0.1', webPort: 5000, webPortTyped: false, webName: null, name: null,
       tracker: { host: { value: '127.0.0.1', typed: false }, port: { value: 8888, typed: false } }, slots: null, python: null, node: null, accept: 'members', trustMembers: false, isolation: null, maxMemoryMb: null, drainSeconds: 30, json: false, quiet: false,
     });
     expect(peerOptions({ flags: { port: '9001', webUi: true }, config: config({ POTLUCK_WEB_PORT: '5007', POTLUCK_SLOTS: '2' }) })).toMatchObject({ port: 9001, portTyped: true, webUi: true, webPort: 5007, webPortTyped: true, slots: 2 });
