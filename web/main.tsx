@@ -1,6 +1,7 @@
 /** The page of a peer: the frame, and which view is in it. */
 import './style.css';
-import { render } from 'preact';
+import { type FunctionComponent, render } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 import { logout, storedToken } from './api.ts';
 import { start } from './live.ts';
 import { Jump } from './parts/jump.tsx';
@@ -10,10 +11,6 @@ import { nextTheme } from './theme.ts';
 import { linkTo, type Place, usePlace } from './router.ts';
 import { Login, takeCode } from './views/login.tsx';
 import { Overview } from './views/overview.tsx';
-import { Access } from './views/access.tsx';
-import { Pool } from './views/pool.tsx';
-import { Processes } from './views/processes.tsx';
-import { Submit } from './views/submit.tsx';
 import { TaskPage } from './views/task.tsx';
 import { Tasks } from './views/tasks.tsx';
 import { plain, roughly } from './words.ts';
@@ -71,6 +68,27 @@ function View({ place }: { place: Place }) {
   if (view === 'pool') return <Pool />;
   if (view === 'access') return <Access />;
   return <main><h1>There is nothing at this address</h1><p><a href="#/">To the overview</a></p></main>;
+}
+
+/** Views that are not looked at first are loaded when they are. */
+const Submit = later(async () => (await import('./views/submit.tsx')).Submit);
+const Processes = later(async () => (await import('./views/processes.tsx')).Processes);
+const Pool = later(async () => (await import('./views/pool.tsx')).Pool);
+const Access = later(async () => (await import('./views/access.tsx')).Access);
+
+function later<Props extends object>(load: () => Promise<FunctionComponent<Props>>): FunctionComponent<Props> {
+  let Loaded: FunctionComponent<Props> | undefined;
+  return (props) => {
+    const [, redraw] = useState(false);
+    useEffect(() => {
+      if (Loaded !== undefined) return;
+      void load().then((view) => {
+        Loaded = view;
+        redraw(true);
+      });
+    }, []);
+    return Loaded === undefined ? <main aria-busy="true" /> : <Loaded {...props} />;
+  };
 }
 
 /** Unknown is not none: what is on the screen is old, and this says how old. */
