@@ -75,8 +75,18 @@ function hitsUnder(folder: string, wanted: Readonly<Record<string, string | Buff
     const path = join(entry.parentPath, entry.name);
     const named = marksIn(Buffer.from(path), wanted).map((mark) => ({ place: `the name ${path}`, mark }));
     if (!entry.isFile()) return named;
-    return [...named, ...marksIn(readFileSync(path), wanted).map((mark) => ({ place: path, mark }))];
+    return [...named, ...marksIn(bytesOf(path), wanted).map((mark) => ({ place: path, mark }))];
   });
+}
+
+/** Of what was deleted since it was listed, as programs at work do, nothing is left to be found. */
+function bytesOf(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return Buffer.alloc(0);
+    throw error;
+  }
 }
 
 /** In what processes say of themselves to everybody on the machine. */

@@ -174,7 +174,6 @@ describe('a peer that does not start', () => {
 
   it.each([
     ['an interpreter that was named and is none', ['--python', '/nowhere/python3'], 6],
-    ['a page for others', ['--web-ui', '--web-host', '0.0.0.0'], 2],
     ['an address of another machine', ['--host', '203.0.113.7'], 2],
     ['a name that is none', ['--name', '../up'], 2],
     ['a flag that is none', ['--prot', '9000'], 2],
