@@ -9,6 +9,7 @@ import { connect as connectSocket } from 'node:net';
 import type { Command } from 'commander';
 import { loadConfig, type ClientOptions, type Config } from '../config.ts';
 import { PotluckError } from '../errors.ts';
+import { isLoopback } from '../lib/hosts.ts';
 import type { ConnectOptions, Pool } from '../sdk/index.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -69,7 +70,7 @@ export async function connectTo(context: Context<ClientFlags>, options: Pick<Con
     return await connect({ ...options, host, port, home: homeFolder });
   } catch (error) {
     // Of another machine only that machine could tell.
-    if (error instanceof PotluckError && error.code === 'peer_unreachable' && isThisMachine(host)) throw await whereOneIs(error, port);
+    if (error instanceof PotluckError && error.code === 'peer_unreachable' && isLoopback(host)) throw await whereOneIs(error, port);
     throw error;
   }
 }
@@ -87,8 +88,6 @@ async function whereOneIs(error: PotluckError, portTried: number): Promise<Potlu
       : `on this machine something answers on port ${ports.join(', ')}: add --port ${first}`;
   return new PotluckError(error.code, error.message, { why: error.why, fix, cause: error });
 }
-
-const isThisMachine = (host: string): boolean => host === 'localhost' || host === '::1' || host.startsWith('127.');
 
 /** Where the peers of one machine usually are. */
 const usualPorts = Array.from({ length: 10 }, (_, at) => 9000 + at);

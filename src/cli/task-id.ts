@@ -1,3 +1,4 @@
+/** Ids of tasks as people type them. */
 import { limits } from '../limits.ts';
 import { usage } from './values.ts';
 

@@ -1,7 +1,7 @@
 /**
  * Which runner a waiting task goes to, and the receipt that says why.
  *
- * Owns: lines of waiting tasks with equal needs, fitting, the order of runners (DESIGN: lowest first by
+ * Owns: lines of waiting tasks with equal needs, fitting, the order of runners (lowest first by
  * the higher of load and stepped cpu_load, then load, then least recently used). Pure; home-state.ts calls it.
  */
 import { Heap } from '../lib/heap.ts';

@@ -2,12 +2,13 @@
  * What a tracker shows of its pool: on a terminal a table that repaints, in a pipe one line per event,
  * for programs one JSON document per event.
  */
+import { isLoopback } from '../lib/hosts.ts';
 import type { PeerInfo } from '../wire/index.ts';
 import type { PoolNews } from './tracker-state.ts';
 
 const percent = (part: number): string => `${Math.round(part * 100)} %`;
 /** Of a peer that the other machines can reach: an address that they know it by. */
-const addressOf = ({ addresses }: PeerInfo): { host: string; port: number } => addresses.find(({ host }) => !/^(?:127\.|::1$|localhost$)/.test(host)) ?? addresses[0] ?? { host: '', port: 0 };
+const addressOf = ({ addresses }: PeerInfo): { host: string; port: number } => addresses.find(({ host }) => !isLoopback(host)) ?? addresses[0] ?? { host: '', port: 0 };
 const slotsOf = (info: PeerInfo): string => `${info.running}/${info.slots}`;
 
 /** One line for an event. */

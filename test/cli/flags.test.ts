@@ -124,12 +124,13 @@ const run = async (...argv: string[]) => {
 };
 
 describe('the command line', () => {
-  const commands = ['invite', 'join', 'members', 'revoke', 'audit', 'tracker', 'peer', 'cpu', 'status', 'peers', 'history', 'task', 'cancel', 'wait', 'page', 'up', 'down', 'client'];
+  const commands = ['invite', 'join', 'members', 'revoke', 'audit', 'tracker', 'peer', 'cpu', 'status', 'peers', 'history', 'task', 'cancel', 'wait', 'page', 'up', 'down', 'doctor', 'journal', 'client'];
 
-  it.each([...commands.map((command) => [command]), ...['cpu', 'status', 'peers', 'history', 'task', 'cancel', 'wait'].map((command) => ['client', command])])('%s %s --help has examples', async (...words) => {
+  it.each([...commands.map((command) => [command]), ...['cpu', 'status', 'peers', 'history', 'task', 'cancel', 'wait'].map((command) => ['client', command])])('%s %s --help has examples, and fits a terminal of 80 columns', async (...words) => {
     const { status, out } = await run(...words.filter((word) => word !== undefined), '--help');
     expect(status).toBe(0);
     expect(out).toMatch(/Examples:\n {2}\S/);
+    expect(out.split('\n').filter((line) => line.length > 80)).toEqual([]);
   });
 
   it('without a command, or with help, shows the commands', async () => {

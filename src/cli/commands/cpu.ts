@@ -32,7 +32,8 @@ export function addCpu(parent: Command, start: Start): void {
         'echo "[1, 2]" | potluck cpu --file add.py --args -',
         'id=$(potluck cpu --file long.py --detach) && potluck wait $id',
         '',
-        'Exit status: 0 done, 1 the task failed, 2 wrong use, 3 no peer, 4 cancelled, 5 too late, 6 refused.',
+        'Exit status: 0 done, 1 the task failed, 2 wrong use, 3 no peer, 4 cancelled,',
+        '5 too late, 6 refused.',
       ),
     );
   start(command, async () => (await import('../run-cpu.ts')).runCpu);

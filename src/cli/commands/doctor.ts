@@ -12,7 +12,7 @@ export function addDoctor(parent: Command, start: Start): void {
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
-      examples('potluck doctor', 'potluck doctor --json', '', 'It needs no pool and leaves nothing behind. It acts on decoys that it makes itself, and sends nothing to other machines. Exit status 0 if this machine may run what strangers to it wrote, 6 if not.'),
+      examples('potluck doctor', 'potluck doctor --json', '', 'It needs no pool and leaves nothing behind. It acts on decoys of its own', 'making, and sends nothing to other machines.', 'Exit status: 0 if this machine may run the tasks of other members, else 6.'),
     );
   start(command, async () => (await import('../run-doctor.ts')).runDoctor);
 }

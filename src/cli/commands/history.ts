@@ -9,6 +9,6 @@ export function addHistory(parent: Command, start: Start): void {
     .option('--state <state>', 'only those in this state, such as done or failed')
     .option('--peer <name>', 'only those that ran on this peer')
     .option('--since <time>', 'only those accepted since: 2h, 30min, 1d, or a date')
-    .addHelpText('after', examples('potluck history --limit 5', 'potluck history --state failed --since 2h', 'potluck history --peer 127.0.0.1-9001 --json'));
+    .addHelpText('after', examples('potluck history --limit 5', 'potluck history --state failed --since 2h', 'potluck history --peer laptop-9001 --json'));
   start(command, async () => (await import('../run-history.ts')).runHistory);
 }

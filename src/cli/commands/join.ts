@@ -10,6 +10,6 @@ export function addJoin(parent: Command, start: Start): void {
     .argument('[invitation]', 'pl1-…; - reads it from standard input')
     .option('--file <path>', 'read the invitation from a file')
     .option('--json', 'print one JSON document, on standard output')
-    .addHelpText('after', examples('potluck join pl1-…', 'potluck join --file invitation.txt', 'potluck join - < invitation.txt', '', 'The tracker must prove first that it is the one that invited; nothing is sent before.', 'Afterwards start a peer as on any machine: potluck peer'));
+    .addHelpText('after', examples('potluck join pl1-…', 'potluck join --file invitation.txt', 'potluck join - < invitation.txt', '', 'The tracker must prove first that it is the one that invited; before that,', 'nothing is sent.', 'Afterwards start a peer as on any machine: potluck peer'));
   start(command, async () => (await import('../run-join.ts')).runJoin);
 }

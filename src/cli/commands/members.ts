@@ -12,7 +12,7 @@ export function addMembers(parent: Command, start: Start): void {
 
 export function addRevoke(parent: Command, start: Start): void {
   const command = withTracker(parent.command('revoke').description('put a member out of the pool, for good').argument('[name]', 'its name, as potluck members shows it, or its key'));
-  command.addHelpText('after', examples('potluck revoke laptop', '', 'Its links are cut everywhere at once, what ran there runs again elsewhere, and the', 'invitation that it came by lets nobody in any more.'));
+  command.addHelpText('after', examples('potluck revoke laptop', '', 'Its links are cut within seconds, what ran there runs again elsewhere, and the', 'invitation that it came by lets nobody in any more.'));
   start(command, async () => (await import('../run-revoke.ts')).runRevoke);
 }
 

@@ -52,7 +52,7 @@ export function addPeer(parent: Command, start: Start): void {
     .option('--drain-seconds <seconds>', 'how long it waits for what runs when it is stopped (default: 30)')
     .option('--json', 'print one JSON document when it listens; what happens later is said on stderr')
     .option('-q, --quiet', 'print only errors')
-    .addHelpText('after', examples('potluck peer', 'potluck peer --port 9001 --web-ui --web-port 5001', 'potluck peer --slots 2 --python /usr/bin/python3.12', 'potluck peer --accept own', '', 'It may be started before the tracker. Ctrl+C stops it when what runs has ended; a second one stops it at once.'));
+    .addHelpText('after', examples('potluck peer', 'potluck peer --port 9001 --web-ui --web-port 5001', 'potluck peer --slots 2 --python /usr/bin/python3.12', 'potluck peer --accept own', '', 'It may be started before the tracker. Ctrl+C stops it when what runs has', 'ended, a second one at once.'));
   start(command, async () => async (context: Context<PeerFlags>) => {
     const options = peerOptions(context);
     const { runPeer } = await import('../../main/peer.ts');

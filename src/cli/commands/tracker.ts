@@ -20,7 +20,7 @@ export function addTracker(parent: Command, start: Start): void {
     .option('--port <port>', 'the port to listen on (default: 8888)')
     .option('--json', 'print one JSON document when it listens, then one on a line of its own for each event')
     .option('-q, --quiet', 'print only errors')
-    .addHelpText('after', examples('potluck tracker', 'potluck tracker --port 8889', '', 'The first start makes the pool: its keys are in ~/.potluck, or where POTLUCK_HOME says.', 'Ctrl+C stops it; peers go on without it and come back to it when it is started again.'));
+    .addHelpText('after', examples('potluck tracker', 'potluck tracker --port 8889', '', 'The first start makes the pool: its keys are in ~/.potluck, or where', 'POTLUCK_HOME says. Ctrl+C stops it; peers go on without it and come back when', 'it is started again.'));
   start(command, async () => async (context: Context<TrackerFlags>) => {
     const { runTracker } = await import('../../main/tracker.ts');
     await runTracker(trackerOptions(context));

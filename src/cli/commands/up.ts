@@ -16,6 +16,6 @@ export function addUp(parent: Command, start: Start): void {
     .option('--json', 'print a JSON document when it is up, on a line of its own, and one if it fails later')
     .option('-q, --quiet', 'print only errors')
     .addOption(new Option('--in-background').hideHelp())
-    .addHelpText('after', examples('potluck up', 'potluck up --peers 5', 'potluck up --detach && potluck status && potluck down', '', 'Each is a process of its own. Ctrl+C stops all of them in order, a second one at once.'));
+    .addHelpText('after', examples('potluck up', 'potluck up --peers 5', 'potluck up --detach && potluck status && potluck down', '', 'Each is a process of its own. Ctrl+C stops all of them in order, a second one', 'at once.'));
   start(command, async () => (await import('../run-up.ts')).runUp);
 }

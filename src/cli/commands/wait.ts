@@ -10,7 +10,7 @@ export function addWait(parent: Command, start: Start): void {
     .option('--timeout <seconds>', 'at most this long; the tasks go on')
     .addHelpText(
       'after',
-      examples('potluck wait 0190b0f4-6f1c-7000-8000-000000000000', 'potluck wait --any $first $second', 'potluck wait --timeout 60 --json $id', '', 'With --json: of one id (or with --any) its document, of several a list of them in the order given.', 'Exit status: that of cpu; of several tasks the first in order that is not done.'),
+      examples('potluck wait 0190b0f4-6f1c-7000-8000-000000000000', 'potluck wait --any $first $second', 'potluck wait --timeout 60 --json $id', '', 'With --json: of one id (or with --any) its document, of several a list in the', 'order given. Exit status: that of cpu; of several tasks that of the first in', 'order that is not done.'),
     );
   start(command, async () => (await import('../run-wait.ts')).runWait);
 }
