@@ -431,7 +431,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
     const { id, attempt, key } = ref;
     if (ref.ended) {
-      this.staleResults += 1;
+      // The result itself comes behind, and is counted then.
       this.#out.after.push({ to: 'stored', peer: runner.peer, ref: { id, attempt, key } });
       return;
     }

@@ -41,7 +41,7 @@ function cpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
-it(`a home killed with ${WAITING} waiting serves again within ${HOME_MS} ms, and runs nothing twice`, async () => {
+it('a home killed with 100 000 waiting serves again within 3 s, and runs nothing twice', async () => {
   const home = pool.peers[0]!;
   await home.kill('SIGKILL');
   const since = performance.now();
@@ -56,7 +56,7 @@ it(`a home killed with ${WAITING} waiting serves again within ${HOME_MS} ms, and
   expect(notes.lines()).toHaveLength(4);
 }, 90_000);
 
-it(`a tracker killed with ${WAITING} waiting places again within ${TRACKER_MS} ms, and nothing runs twice`, async () => {
+it('a tracker killed with 100 000 waiting places again within 2 s, and nothing runs twice', async () => {
   await pool.tracker.kill('SIGKILL');
   const since = performance.now();
   pool.tracker.spawn();

@@ -301,6 +301,16 @@ describe('a lost runner', () => {
     expect(h.state.staleResults).toBe(1);
   });
 
+  it('that comes back with the result of an attempt that was given up is refused it once, though it says twice that it has it', () => {
+    const h = new TestHome().withRunners({ a: 1, b: 1 });
+    const first = theAttempt(h.tell(submitted('t')));
+    h.tell(unlinked(first.peer));
+    h.pass(2_100);
+    h.tell(linked(first.peer, [{ id: 't', attempt: 1, key: first.key, ended: true }]));
+    expect(h.tell(ended(first)).journal).toEqual([]);
+    expect(h.state.staleResults).toBe(1);
+  });
+
   it('gives its grants back: what it held is not held for ever', () => {
     const h = home();
     h.tell(submitted('t'), granted('a', 0), unlinked('a'));
