@@ -59,7 +59,14 @@ export const limits = {
   /** Output kept of one task: its first and its last bytes, with the count of what was dropped between. */
   outputHeadBytes: 64 * KiB,
   outputTailBytes: 64 * KiB,
+  /** What followers can still read: a large print reaches them whole though a flush of the disk lies between. */
+  followedOutputBytes: 512 * KiB,
   historyRowsMax: 10_000,
+  /** One step of priority is worth this much longer in line; so nobody waits for ever. */
+  priorityStepMs: 60_000,
+  /** The pause before a task that failed is tried again, doubled by each failure: long enough for a passing trouble to pass, and bounded. */
+  retryMsMin: 500,
+  retryMsMax: 60_000,
 
   // --- placement ---------------------------------------------------------------------------
   /** A standing demand that is not renewed lapses: its home is gone or has nothing to ask for. */
@@ -67,6 +74,12 @@ export const limits = {
   demandRenewMs: 1_000,
   /** A restarted tracker listens this long, to be told what is in use, before it grants. */
   trackerListenMs: 1_000,
+  /** One link has at most this part of the tracker's time: after what took long it waits that much longer, and what it says meanwhile is one. */
+  linkTimeShare: 1 / 5,
+  /** With more homes than slots, a home keeps its slot at least this long. */
+  homeTurnMs: 500,
+  /** A lost or revoked peer is shown for this long. */
+  lostShownMs: 60 * 60_000,
   /** Runners a demand of one is offered, so that tasks sent one after another land on all equals in turn. */
   offersOfOneMax: 8,
   /** An idle grant is kept this long before it goes back. */
@@ -93,6 +106,19 @@ export const limits = {
   resultKeepBytes: 256 * MiB,
   /** Programs a runner keeps to spare fetching them again. */
   programCacheBytes: 64 * MiB,
+  /** Programs one worker holds: it serves one submitter, who alternates between few. */
+  workerProgramsMax: 64,
+  workerProgramBytes: 16 * MiB,
+  /** An interpreter on a machine that is short of everything may take seconds to start. */
+  workerStartMs: 30_000,
+  /** Processes of one task: enough for any pool of them that a function starts, far below what would hurt the machine. */
+  taskProcessesMax: 4_096,
+  /** What all workers of a peer may print together: more than any record or reader keeps, a tenth of what a core can take in. */
+  outputReadBytesPerS: 100 * MiB,
+  /** What an attempt may tell its home at once, and what is kept for a home that falls behind: a large print passes whole. */
+  outputAheadBytes: 512 * KiB,
+  /** Beyond that: more than anybody reads, and little enough that a home bears some dozens of floods. */
+  outputToldBytesPerMs: 4 * KiB,
   /** An idle worker is ended after this time, so that a quiet machine gets its memory back. */
   workerIdleMs: 5 * 60_000,
   /** Workers kept idle beyond the slots (other languages and submitters). */
@@ -130,6 +156,8 @@ export const limits = {
   invitationsClosedMax: 1_000,
   /** Of these an invitation names the first ones that are reachable from other machines. */
   invitationAddressesMax: 3,
+  /** Addresses of its tracker that a machine that joined remembers. */
+  trackerAddressesMax: 16,
   /** The answer to a wrong proof from one address waits this long, doubled by each, below helloMs. Right proofs never wait. */
   wrongProofMsMin: 250,
   wrongProofMsMax: 3_000,
@@ -143,6 +171,11 @@ export const limits = {
   auditGatherMs: 5_000,
   auditGatherMsMax: 3_600_000,
   auditKindsMax: 256,
+  /** Of them, those of one member. */
+  auditKindsPerKeyMax: 16,
+  /** A runner counts alike observations this long before it tells them; more kinds than this are one member making up submitters. */
+  observedGatherMs: 5_000,
+  observedKindsMax: 32,
 
   // --- the wire ----------------------------------------------------------------------------
   frameBytesMax: 256 * KiB,
@@ -206,6 +239,9 @@ export const limits = {
   pageRowsMax: 1_000,
   /** Tasks that one request may cancel or run again, so that it ends in seconds. */
   pageBulkMax: 100_000,
+  /** Of them under way at a time: enough to share flushes, few enough to leave room for others. */
+  pageBulkAtOnce: 500,
+  pageBulkProblemsMax: 20,
   /** Points of the plots, one per second: the last quarter of an hour. */
   pageSamplesMax: 900,
   /** Events are gathered this long before they are told. */

@@ -60,7 +60,7 @@ async function link({ terminal, flags }: Context<PageFlags>, page: PageOf): Prom
 }
 
 function token({ terminal, flags }: Context<PageFlags>, page: PageOf, name: string, ttlMs: number): number {
-  const { secret, expires, id } = makeToken(page, name.slice(0, 100), ttlMs);
+  const { secret, expires, id } = makeToken(page, name.slice(0, limits.nameLengthMax), ttlMs);
   const expiresAt = new Date(expires).toISOString();
   if (flags.json === true) terminal.out(`${JSON.stringify({ peer: page.peer, id, name, token: secret, url: page.web, expires_at: expiresAt })}\n`);
   else {

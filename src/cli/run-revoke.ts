@@ -1,5 +1,6 @@
 /** What `potluck revoke` does. */
 import { exit } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { trackerPlace, type TrackerPlaceFlags } from './commands/tracker-flags.ts';
 import type { Context } from './context.ts';
 import { usage } from './values.ts';
@@ -14,7 +15,7 @@ interface Revoked {
 export async function runRevoke(context: Context<TrackerPlaceFlags>): Promise<number> {
   const { terminal, flags, args, config } = context;
   const [member] = args;
-  if (member === undefined || member.length > 100) throw usage('no member was named', 'revoking is about one of those that potluck members lists', 'potluck revoke NAME');
+  if (member === undefined || member.length > limits.nameLengthMax) throw usage('no member was named', 'revoking is about one of those that potluck members lists', 'potluck revoke NAME');
   const { askTracker } = await import('../main/admin.ts');
   const revoked = (await askTracker(config().homeFolder, trackerPlace(context), { kind: 'revoke', member })) as Revoked;
   if (flags.json === true) terminal.out(`${JSON.stringify(revoked)}\n`);

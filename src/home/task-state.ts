@@ -50,16 +50,7 @@ export interface Task {
   stderr: StreamEnds | undefined;
 }
 
-/** What followers can still read: a large print reaches them whole though a flush of the disk lies between. */
-const followedBytes = 512 * 1024;
-
-export const newOutput = (): StreamEnds => new StreamEnds({ headBytes: limits.outputHeadBytes, tailBytes: limits.outputTailBytes, windowBytes: followedBytes });
-
-/** One minute earlier in line for each step of priority. */
-const priorityStepMs = 60_000;
-
-const retryMsMin = 500;
-const retryMsMax = 60_000;
+export const newOutput = (): StreamEnds => new StreamEnds({ headBytes: limits.outputHeadBytes, tailBytes: limits.outputTailBytes, windowBytes: limits.followedOutputBytes });
 
 /** A story of a thousand attempts must still fit into one record of the journal. */
 const longReasonsMax = 100;
@@ -70,7 +61,7 @@ export function newTask(record: RecordOf<'accepted'>, seq: number): Task {
     id: record.id,
     accepted: record,
     seq,
-    order: record.at - priorityStepMs * (record.options.priority ?? 0),
+    order: record.at - limits.priorityStepMs * (record.options.priority ?? 0),
     state: 'queued',
     attempts: [],
     receipt: null,
@@ -95,8 +86,8 @@ export function isCurrent(task: Task | undefined, peer: string, ref: AttemptRef)
   return current !== undefined && current.attempt === ref.attempt && current.key === ref.key && current.peer === peer;
 }
 
-/** What follows the last of so many failures: long enough for a passing trouble to pass, and bounded. */
-export const retryPauseMs = (failures: number): number => Math.min(retryMsMax, retryMsMin * 2 ** (failures - 1));
+/** What follows the last of so many failures. */
+export const retryPauseMs = (failures: number): number => Math.min(limits.retryMsMax, limits.retryMsMin * 2 ** (failures - 1));
 
 /** The number of the next attempt. */
 export const nextAttempt = (task: Task): number => task.attempts.length + 1;

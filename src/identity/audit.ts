@@ -38,9 +38,6 @@ export interface AuditOptions {
   failed: (error: unknown) => void;
 }
 
-/** Kinds of observations that one key can have gathered at a time. */
-const KINDS_PER_KEY = 16;
-
 /** Something that was observed, as often as `row.count` says, since it was last written. */
 interface Gathered {
   readonly row: AuditRow;
@@ -90,7 +87,7 @@ export class Audit {
 
   #gather(reporter: string, row: AuditRow): void {
     const kind = JSON.stringify([reporter, row.what, row.key, row.detail]);
-    const most = reporter === '' ? limits.auditKindsMax : KINDS_PER_KEY;
+    const most = reporter === '' ? limits.auditKindsMax : limits.auditKindsPerKeyMax;
     const fits = this.#gathered.has(kind) || ((this.#kindsOf.get(reporter) ?? 0) < most && this.#gathered.size < 2 * limits.auditKindsMax);
     if (fits) this.#count(kind, reporter, row);
     else this.#count(JSON.stringify(['rest', row.what]), 'rest', { atWall: row.atWall, what: row.what, detail: 'others, too many kinds to be listed', count: row.count });

@@ -16,6 +16,7 @@ import { join, resolve } from 'node:path';
 import * as z from 'zod';
 import { causeText, PotluckError } from '../errors.ts';
 import { hostAndPort } from '../lib/hosts.ts';
+import { limits } from '../limits.ts';
 import { keyIdOf, type LinkIdentity } from '../wire/key-id.ts';
 import { addressSchema, hashSchema } from '../wire/messages.ts';
 import { certificateOf } from './certificate.ts';
@@ -31,9 +32,9 @@ export interface HomeFolder {
 
 const poolSchema = z.object({
   pool: hashSchema,
-  name: z.string().max(100),
+  name: z.string().max(limits.nameLengthMax),
   /** Where its tracker was when this folder joined; missing in the folder of the tracker itself. */
-  trackers: z.array(addressSchema).max(16).optional(),
+  trackers: z.array(addressSchema).max(limits.trackerAddressesMax).optional(),
 });
 /** What anybody may know of a pool: the SHA-256 (hex) of its public key, its name, and where its tracker is. */
 export type PoolInfo = z.infer<typeof poolSchema>;
@@ -89,7 +90,7 @@ export async function readPool(folder: string): Promise<PoolInfo | undefined> {
   } catch (error) {
     throw new PotluckError('key_damaged', `${poolFile(folder)} cannot be read`, {
       why: 'it is not what a tracker wrote',
-      fix: 'delete it; the tracker writes it again when it starts',
+      fix: 'delete it: the tracker writes it again when it starts; a machine that had joined joins again, by the same invitation or a new one',
       cause: error,
     });
   }

@@ -22,9 +22,6 @@ import { isTrackerOf, newcomerProof } from './join-proofs.ts';
 import { keyRevoked, LiveRoster } from './live-roster.ts';
 import type { Role } from './roster.ts';
 
-/** As many as pool.json holds. */
-const PLACES_MAX = 16;
-
 export interface JoinOptions {
   token: InvitationToken;
   /** The home folder; made if need be. */
@@ -142,7 +139,7 @@ async function becomeMember({ token, folder, machine, timeoutMs = limits.helloMs
 /** Where it was found, then where else it says to be. Its loopback is not ours, unless it was found there. */
 function placesFrom(found: Address, told: readonly Address[]): Address[] {
   const others = told.filter(({ host, port }) => (host !== found.host || port !== found.port) && (isLoopback(found.host) || !isLoopback(host)));
-  return [found, ...others].slice(0, PLACES_MAX);
+  return [found, ...others].slice(0, limits.trackerAddressesMax);
 }
 
 /** Undefined if the roster does not have the key. */

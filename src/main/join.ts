@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { readToken } from '../identity/invitation-token.ts';
 import { join, type Joined } from '../identity/join.ts';
+import { limits } from '../limits.ts';
 import type { Address } from '../wire/index.ts';
 
 export type { Joined };
@@ -14,5 +15,5 @@ export type { Joined };
 export async function joinPool(pasted: string, homeFolder: string, onTry: (addresses: readonly Address[]) => void): Promise<Joined> {
   const token = readToken(pasted);
   onTry(token.addresses);
-  return join({ token, folder: homeFolder, machine: hostname().slice(0, 100) });
+  return join({ token, folder: homeFolder, machine: hostname().slice(0, limits.nameLengthMax) });
 }

@@ -10,9 +10,6 @@ import type { PageHome, TaskQuery } from './page-home.ts';
 type Bulk = z.infer<typeof apiBulk>;
 
 const openStates = ['queued', 'assigned', 'running'] as const;
-/** Under way at a time: enough to share flushes, few enough to leave room for others. */
-const atOnce = 500;
-const problemsShown = 20;
 
 export function taskQueryOf({ state, since, until, ...rest }: ApiFilter): TaskQuery {
   const states = state === undefined ? undefined : [...new Set(state.flatMap((each) => (each === 'open' ? openStates : each === 'ended' ? outcomes : [each])))];
@@ -43,10 +40,10 @@ async function doToAll(home: PageHome, { filter, as_of: asOf, count }: Bulk, whi
       } catch (error) {
         report.failed += 1;
         const { code, message } = error instanceof PotluckError ? error.toProblem() : { code: 'internal', message: causeText(error) };
-        if (report.problems.length < problemsShown) report.problems.push({ id, code, message });
+        if (report.problems.length < limits.pageBulkProblemsMax) report.problems.push({ id, code, message });
       }
     }
   };
-  await Promise.all(Array.from({ length: Math.min(atOnce, ids.length) }, work));
+  await Promise.all(Array.from({ length: Math.min(limits.pageBulkAtOnce, ids.length) }, work));
   return report;
 }

@@ -2,6 +2,7 @@
  * What a runner reports for the pool's audit: other members' attempts that it started, and those that it does
  * not take because of who asks. Counted, not listed: one line for what is alike in some seconds.
  */
+import { limits } from '../limits.ts';
 
 export interface Observation {
   what: 'foreign_started' | 'refused';
@@ -11,17 +12,13 @@ export interface Observation {
   count: number;
 }
 
-const gatherMs = 5_000;
-/** More different ones than this in one gathering are one member making up submitters: they count under the last. */
-const kindsMax = 32;
-
 export class Observed {
   readonly #gathered = new Map<string, Observation>();
   #since = 0;
 
   note(what: Observation['what'], key: string, detail: string, nowMs: number): void {
     const name = `${what} ${key} ${detail}`;
-    const known = this.#gathered.get(name) ?? (this.#gathered.size < kindsMax ? undefined : [...this.#gathered.values()].at(-1));
+    const known = this.#gathered.get(name) ?? (this.#gathered.size < limits.observedKindsMax ? undefined : [...this.#gathered.values()].at(-1));
     if (known !== undefined) {
       known.count += 1;
       return;
@@ -32,7 +29,7 @@ export class Observed {
 
   /** What is due. */
   take(nowMs: number): Observation[] {
-    if (this.#gathered.size === 0 || nowMs - this.#since < gatherMs) return [];
+    if (this.#gathered.size === 0 || nowMs - this.#since < limits.observedGatherMs) return [];
     const due = [...this.#gathered.values()];
     this.#gathered.clear();
     return due;

@@ -18,10 +18,6 @@ import { limits } from '../limits.ts';
 const TELL_EVERY_MS = 10;
 /** So much is told without waiting for more. */
 const TELL_BYTES = limits.inlineBytesMax;
-/** What an attempt may be ahead of the rate, and what is kept for a home that falls behind: a large print passes whole. */
-const BURST_BYTES = 512 * 1024;
-/** Beyond that: more than anybody reads, and little enough that a home bears some dozens of floods. */
-const BYTES_PER_MS = 4 * 1024;
 
 export type Stream = 'stdout' | 'stderr';
 const streams = ['stdout', 'stderr'] as const;
@@ -41,10 +37,10 @@ interface Told {
 export class AttemptOutput {
   readonly #streams: { [S in Stream]?: Told } = {};
   #toldAt = -Infinity;
-  #allowance = BURST_BYTES;
+  #allowance = limits.outputAheadBytes;
 
   add(stream: Stream, data: Uint8Array): void {
-    this.#streams[stream] ??= { ends: new StreamEnds({ headBytes: limits.outputHeadBytes, tailBytes: limits.outputTailBytes, windowBytes: BURST_BYTES }), at: 0 };
+    this.#streams[stream] ??= { ends: new StreamEnds({ headBytes: limits.outputHeadBytes, tailBytes: limits.outputTailBytes, windowBytes: limits.outputAheadBytes }), at: 0 };
     this.#streams[stream].ends.add(data);
   }
 
@@ -63,7 +59,7 @@ export class AttemptOutput {
 
   /** What is due, within the rate. */
   due(nowMs: number): Print[] {
-    this.#allowance = Math.min(BURST_BYTES, this.#allowance + Math.min(nowMs - this.#toldAt, BURST_BYTES) * BYTES_PER_MS);
+    this.#allowance = Math.min(limits.outputAheadBytes, this.#allowance + Math.min(nowMs - this.#toldAt, limits.outputAheadBytes) * limits.outputToldBytesPerMs);
     this.#toldAt = nowMs;
     const prints: Print[] = [];
     for (const stream of streams) {

@@ -7,14 +7,12 @@
  */
 import { closeSync, mkdirSync, openSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { limits } from '../limits.ts';
 import type { Enclosure } from './enclosure.ts';
 import { codeOf, readIfThere, signal } from './processes.ts';
 
 /** Where groups may be made. Version 1 has a tree per controller. */
 export type CgroupPlace = { version: 1; pids: string; memory: string } | { version: 2; all: string };
-
-/** Enough for any pool of processes a function starts, far below what would hurt the machine. */
-const PROCESSES_MAX = 4096;
 
 /** The same place, one level down. */
 export function placeBelow(place: CgroupPlace, name: string): CgroupPlace {
@@ -45,7 +43,7 @@ export class Cgroup implements Enclosure {
     this.processCountFd = processCountFd;
   }
 
-  static make(place: CgroupPlace, memoryMb: number | null, processesMax = PROCESSES_MAX): Cgroup {
+  static make(place: CgroupPlace, memoryMb: number | null, processesMax: number = limits.taskProcessesMax): Cgroup {
     const folders = place.version === 1 && memoryMb === null ? [place.pids] : foldersOf(place);
     for (const folder of folders) mkdirSync(folder);
     const pids = pidsFolder(place);

@@ -10,10 +10,11 @@
  *
  * Invariant: a length over the cap is found before anything is kept for it.
  */
+import { limits } from '../limits.ts';
 import type { Job, JobError, JobErrorCode } from './types.ts';
 
-/** A result may be 64 MiB of JSON; the rest is the frame's head. */
-export const FRAME_BYTES_MAX = 64 * 1024 * 1024 + 1024;
+/** The largest result, and the frame's head. */
+export const FRAME_BYTES_MAX = limits.valueBytesMax + 1024;
 /** Answers smaller than this are copied out, so that they do not keep a whole read alive. */
 const COPY_BYTES_MAX = 16 * 1024;
 const ANSWER_HEAD_BYTES = 21;

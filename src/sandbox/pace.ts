@@ -7,10 +7,10 @@
  * a worker holds back only what can be one job's (see worker.ts) and reads what it held before an answer.
  */
 import type { Readable } from 'node:stream';
+import { limits } from '../limits.ts';
 
 const TURN_MS = 10;
-/** Some 100 MB/s: more than any record or reader keeps, a tenth of what a core can take in. */
-const TURN_BYTES = 1024 * 1024;
+const TURN_BYTES = (limits.outputReadBytesPerS * TURN_MS) / 1000;
 
 export class Pace {
   private left = TURN_BYTES;

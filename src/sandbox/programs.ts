@@ -2,12 +2,9 @@
  * Which programs a worker holds, as the host knows it: the host alone decides what the
  * guest forgets, and says so in the stream of frames, so the two never differ.
  */
+import { limits } from '../limits.ts';
 import { dropFrame, programFrame } from './frames.ts';
 import type { Job } from './types.ts';
-
-/** A worker serves one submitter, who alternates between few programs; each is at most 1 MiB. */
-const PROGRAMS_MAX = 64;
-const SOURCE_BYTES_MAX = 16 * 1024 * 1024;
 
 export class HeldPrograms {
   /** In order of last use. */
@@ -30,7 +27,7 @@ export class HeldPrograms {
   private drops(): Uint8Array[] {
     const frames: Uint8Array[] = [];
     for (const [hash, size] of this.sizes) {
-      if ((this.sizes.size <= PROGRAMS_MAX && this.bytes <= SOURCE_BYTES_MAX) || this.sizes.size === 1) break;
+      if ((this.sizes.size <= limits.workerProgramsMax && this.bytes <= limits.workerProgramBytes) || this.sizes.size === 1) break;
       this.sizes.delete(hash);
       this.bytes -= size;
       frames.push(dropFrame(hash));

@@ -18,6 +18,7 @@ import type { Socket } from 'node:net';
 import { constants, getPriority, setPriority } from 'node:os';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
+import { limits } from '../limits.ts';
 import { CONTROL_CLOSED, describeDeath } from './deaths.ts';
 import type { Enclosure } from './enclosure.ts';
 import { FrameError, FrameReader, jobFrame, settingsFrame } from './frames.ts';
@@ -40,8 +41,6 @@ const MARK_WAIT_MS = 100;
 const DRAIN_WAIT_MS = 250;
 /** A channel that ended is followed at once by the exit, unless the task closed it. */
 const EXIT_AFTER_CHANNEL_MS = 50;
-/** An interpreter on a machine that is short of everything may take seconds. */
-const START_WAIT_MS = 30_000;
 const KILL_AGAIN_MS_MAX = 50;
 /** A group that stays is removed when the peer stops; nobody is alive in it. */
 const REMOVE_LOOKS_MAX = 20;
@@ -160,8 +159,8 @@ export class Worker {
         boxed: this.boxed,
       }),
     );
-    const late = `the worker did not start within ${START_WAIT_MS / 1000} s`;
-    this.startTimer = setTimeout(() => this.end({ cause: 'broken', why: late }), START_WAIT_MS);
+    const late = `the worker did not start within ${limits.workerStartMs / 1000} s`;
+    this.startTimer = setTimeout(() => this.end({ cause: 'broken', why: late }), limits.workerStartMs);
   }
 
   private enclose(pid: number): void {

@@ -10,6 +10,7 @@
  *  2. What an earlier peer left under the same folder is dead before the first spawn.
  */
 import { causeText } from '../errors.ts';
+import { limits } from '../limits.ts';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -35,8 +36,6 @@ import { Worker } from './worker.ts';
 const WATCH_EVERY_MS = 150;
 /** Workers without a memory limit are looked at for their number of processes, about once a second. */
 const UNLIMITED_EVERY = 7;
-/** As in a cgroup. */
-const PROCESSES_MAX = 4096;
 
 export interface WorkersOptions {
   /** A folder for this alone: what is in it at the start is removed. */
@@ -225,7 +224,7 @@ export class Workers {
       const members = tree.members(rows);
       const limitMb = worker.spec.memoryMb;
       const used = members.reduce((sum, row) => sum + row.rssBytes, 0);
-      const processesMax = worker.spec.processesMax ?? PROCESSES_MAX;
+      const processesMax = worker.spec.processesMax ?? limits.taskProcessesMax;
       if (limitMb !== null && used > limitMb * 1024 * 1024) worker.overMemory();
       else if (members.length > processesMax) worker.overProcesses(processesMax);
     }

@@ -21,9 +21,6 @@ interface Claim {
   served: number;
 }
 
-/** With more homes than slots, a home keeps its slot at least this long. */
-const turnMs = 500;
-
 export class Allotment {
   /** By runner: slots that homes may use or still occupy, and what runs there besides (confidential, or from memory). */
   readonly reserved: Map<string, number>;
@@ -236,7 +233,7 @@ export class Allotment {
   /** More homes than slots: who has had its one the longest lets another one in. */
   #takeTurns(homes: readonly Member[], lacking: number, starving: readonly Member[]): void {
     const oldest = (home: Member) => Math.min(...[...home.allowed.values()].filter(({ slots }) => slots > 0).map(({ at }) => at));
-    const served = homes.filter((home) => total(home) > 0 && this.#nowMs - oldest(home) >= turnMs).toSorted((a, b) => oldest(a) - oldest(b));
+    const served = homes.filter((home) => total(home) > 0 && this.#nowMs - oldest(home) >= limits.homeTurnMs).toSorted((a, b) => oldest(a) - oldest(b));
     const hungriest = starving.filter((home) => total(home) === 0);
     for (const home of served.slice(0, Math.min(lacking, hungriest.length))) this.#takeFrom(home, 1, hungriest);
   }

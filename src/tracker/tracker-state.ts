@@ -43,8 +43,6 @@ export interface PoolNews {
 }
 
 const newsGapMs = 200;
-/** A lost peer is shown for this long. */
-const forgetMs = 60 * 60_000;
 
 export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, PoolNews> {
   readonly members = new Map<string, Member>();
@@ -193,7 +191,7 @@ export class TrackerState implements Decider<TrackerEvent, TrackerSend, never, P
         for (const other of this.members.values()) other.allowed.delete(name);
         this.#news('lost', member.info);
       }
-      if (away >= forgetMs) this.members.delete(name);
+      if (away >= limits.lostShownMs) this.members.delete(name);
     }
   }
 

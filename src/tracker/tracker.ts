@@ -32,9 +32,6 @@ interface Told {
   demand?: MessageOf<'demand'>;
 }
 
-/** One link has at most this part of the tracker's time: after what took long it waits that much longer, and what it says meanwhile is one. */
-const shareOfTime = 1 / 5;
-
 export class Tracker {
   readonly #o: TrackerShellOptions;
   readonly #state: TrackerState;
@@ -151,7 +148,7 @@ export class Tracker {
     if (load !== undefined) this.#driver.dispatch({ type: 'load_told', link, load });
     if (demand !== undefined) this.#driver.dispatch({ type: 'demand_told', link, demand });
     const endedAt = performance.now();
-    if (this.#links.has(link)) this.#notBefore.set(link, endedAt + (endedAt - startedAt) * (1 / shareOfTime - 1));
+    if (this.#links.has(link)) this.#notBefore.set(link, endedAt + (endedAt - startedAt) * (1 / limits.linkTimeShare - 1));
   }
 
   #checkSilence(): void {
