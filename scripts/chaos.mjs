@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { ensureBuilt, root } from './ensure.mjs';
 
 ensureBuilt();
+// Who is told to stop ends the run first, and this afterwards.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined);
 // As deep below the root as its sources, which find bin/ and test/ from where they lie.
 const folder = join(root, `dist.chaos-${process.pid}`);
 try {

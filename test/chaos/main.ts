@@ -75,7 +75,23 @@ async function main(): Promise<void> {
   }
   const { options, json, quiet, keep } = asked;
   if (!quiet) console.error(`seed ${options.seed}`);
-  const report = await chaos(options, { keep, say: quiet ? () => {} : (line) => console.error(line) });
+  let told = false;
+  const given = new Promise<never>((_, reject) => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      process.once(signal, () => {
+        told = true;
+        reject(new Error('it was told to stop'));
+      });
+    }
+  });
+  let report: Report;
+  try {
+    report = await chaos(options, { keep, given, say: quiet ? () => {} : (line) => console.error(line) });
+  } catch (error) {
+    if (!told) throw error;
+    console.error('stopped; nothing of it is left');
+    process.exit(130);
+  }
   if (json) console.log(JSON.stringify(report));
   else tell(report);
   const bit = report.staleRefused > 0;

@@ -39,12 +39,12 @@ export interface Report extends Verdict {
   folder: string | undefined;
 }
 
-export async function chaos(options: ChaosOptions, { keep = false, say = () => {} }: { keep?: boolean; say?: (line: string) => void } = {}): Promise<Report> {
+/** @param given rejects when the run is to be given up: everything is ended then, too */
+export async function chaos(options: ChaosOptions, { keep = false, say = () => {}, given = new Promise(() => {}) }: { keep?: boolean; say?: (line: string) => void; given?: Promise<never> } = {}): Promise<Report> {
   const run = new Run(options, say);
   let report: Report | undefined;
   try {
-    await run.start();
-    report = await run.perform();
+    report = await Promise.race([run.start().then(() => run.perform()), given]);
     return report;
   } finally {
     await run.stop();
@@ -243,7 +243,7 @@ class Run {
     this.#kills.set(part.name, (this.#kills.get(part.name) ?? 0) + 1);
     await part.kill('SIGKILL');
     await sleep(downMs);
-    if (!part.running) part.spawn();
+    if (!part.running && !this.#stopped) part.spawn();
   }
 
   async #pause(part: Part, ms: number): Promise<void> {
@@ -264,7 +264,7 @@ class Run {
     client.kill('SIGKILL');
     await gone;
     await sleep(downMs);
-    if (this.#clients[at] === client) this.#startClient(at);
+    if (this.#clients[at] === client && !this.#stopped) this.#startClient(at);
   }
 
   /** One that ended by itself is a finding, and is started again so that the run goes on. */
