@@ -17,6 +17,11 @@ export const exit = {
   refused: 6,
 } as const;
 
+/** 128 + SIGINT, as shells have it: ended by a second Ctrl+C, or by one while a task was waited for. */
+export const interrupted = 130;
+/** A tracker or peer whose state could no longer be trusted; EX_SOFTWARE of sysexits.h. */
+export const faulty = 70;
+
 interface Entry {
   who: 'user' | 'operator' | 'program' | 'bug';
   exit: number;

@@ -1,10 +1,9 @@
 /**
  * Ctrl+C while a task is waited for: the first one cancels it, a second one leaves at once.
  */
+import { interrupted } from '../errors.ts';
 import type { Task } from '../sdk/index.ts';
 
-/** 128 + SIGINT, as shells have it. */
-export const INTERRUPTED = 130;
 /** A cancelled task has this long to say so before Ctrl+C is obeyed without it. */
 const PATIENCE_MS = 3_000;
 
@@ -40,7 +39,7 @@ export class Interrupt {
   }
 
   readonly #onSignal = (): void => {
-    if (this.#came) process.exit(INTERRUPTED);
+    if (this.#came) process.exit(interrupted);
     this.#came = true;
     this.#onFirst();
     this.#late = setTimeout(this.#giveUp, PATIENCE_MS);

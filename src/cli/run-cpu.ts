@@ -1,12 +1,12 @@
 /** What `potluck cpu` does: from flags to a submission, then until its outcome. */
-import { PotluckError, exit, exitStatusOf } from '../errors.ts';
+import { PotluckError, exit, exitStatusOf, interrupted } from '../errors.ts';
 import { escapedJson } from '../lib/json-text.ts';
 import { limits } from '../limits.ts';
 import type { Outcome, Pool, TaskRequest } from '../sdk/index.ts';
 import { connectTo, nextCommand, type ClientFlags, type Context } from './context.ts';
 import { errorJson, errorLines, shownOf } from './errors.ts';
 import { Following } from './following.ts';
-import { INTERRUPTED, Interrupt } from './interrupt.ts';
+import { Interrupt } from './interrupt.ts';
 import { failureLines, outcomeJson, ranLine, statusOfOutcome } from './outcomes.ts';
 import { fileText, jsonText, oneOf, secondsAsMs, usage, wholeNumber } from './values.ts';
 
@@ -122,7 +122,7 @@ async function untilItEnds(context: Context<CpuFlags>, pool: Pool, request: Task
     following.stop();
     if (outcome !== undefined) showOutcome(context, outcome);
     else showGivenUp(context, task.id);
-    return outcome === undefined || interrupt.came ? INTERRUPTED : statusOfOutcome(outcome);
+    return outcome === undefined || interrupt.came ? interrupted : statusOfOutcome(outcome);
   } catch (error) {
     throw mayStillRun(error, nextCommand(context, `task ${task.id}`));
   } finally {

@@ -1,6 +1,6 @@
 /** What `potluck up` and `potluck down` do and say. */
 import type { Resolved } from '../config.ts';
-import { PotluckError, exit } from '../errors.ts';
+import { PotluckError, exit, interrupted } from '../errors.ts';
 import { Latch } from '../lib/latch.ts';
 import type { PortWish } from '../main/free-ports.ts';
 import { loginLink } from '../main/page-login.ts';
@@ -117,7 +117,7 @@ function untilToldToStop(terminal: Terminal, flags: UpFlags, stopNow: () => Prom
   return new Promise((resolve) => {
     let told = false;
     const onSignal = () => {
-      if (told) return void stopNow().then(() => process.exit(130));
+      if (told) return void stopNow().then(() => process.exit(interrupted));
       told = true;
       if (flags.quiet !== true && flags.inBackground !== true) terminal.errLine('stopping; what runs may end (Ctrl+C again: at once)');
       resolve(undefined);

@@ -42,7 +42,8 @@ async function linkToTracker(homeFolder: string, place: TrackerPlace): Promise<C
   const { identity } = await openHomeFolder(homeFolder);
   const members = await new LiveRoster({ folder: homeFolder, ownKeyId: identity.keyId }).open();
   let failure: unknown;
-  for (const { host, port } of trackerAddresses(place, await readPool(homeFolder))) {
+  const pool = await readPool(homeFolder);
+  for (const { host, port } of trackerAddresses(place, pool)) {
     try {
       const connection = await dial({ host, port, identity, members, expectKey: members.trackerKey, timeoutMs: limits.helloMs, unreachable: 'tracker_unreachable' });
       const hello = await greet(connection, { version, incarnation: randomUUID(), as: 'client', name: `client-${process.pid}` });
@@ -53,7 +54,18 @@ async function linkToTracker(homeFolder: string, place: TrackerPlace): Promise<C
       failure = error;
     }
   }
+  if (pool === undefined && !place.host.typed && !place.port.typed) throw withoutPool(failure);
   throw failure;
+}
+
+/** Nobody said where the tracker is, neither when this machine joined nor now: it joined none. */
+function withoutPool(failure: unknown): unknown {
+  if (!(failure instanceof PotluckError) || failure.code !== 'tracker_unreachable') return failure;
+  return new PotluckError(failure.code, failure.message, {
+    why: 'this machine is in no pool yet, and has no tracker of its own running',
+    fix: 'join a pool by its invitation: potluck join pl1-…; or start one here: potluck tracker',
+    cause: failure,
+  });
 }
 
 function answerTo(connection: Connection, question: Message): Promise<MessageOf<'answer'>> {

@@ -4,10 +4,9 @@ import { runProbes } from '../probes/battery.ts';
 import type { Finding, Level } from '../probes/types.ts';
 import { proofOf } from '../probes/verdict.ts';
 import { homedir } from 'node:os';
-import { causeText } from '../errors.ts';
-import { type Interpreter, probeInterpreter } from '../sandbox/interpreters.ts';
 import { probeLevel } from '../sandbox/levels.ts';
 import type { Language } from '../wire/index.ts';
+import { findInterpreters, type WithoutInterpreter } from './interpreters.ts';
 import { guestsFolder } from './paths.ts';
 
 export interface DoctorReport {
@@ -21,17 +20,18 @@ export interface DoctorReport {
   notes: string[];
   interpreters: { language: Language; path: string; version: string }[];
   /** Languages that are not there, and why. */
-  without: { language: Language; why: string }[];
+  without: WithoutInterpreter[];
   findings: Finding[];
   tookMs: number;
 }
 
-/** Leaves nothing behind, and needs no pool. */
+/**
+ * Leaves nothing behind, and needs no pool.
+ * @throws PotluckError `interpreter_missing` for one that was named
+ */
 export async function examine({ homeFolder, python, node }: Pick<PeerOptions, 'homeFolder' | 'python' | 'node'>): Promise<DoctorReport> {
   const startedAt = performance.now();
-  const looked = await Promise.all([look('python', python), look('javascript', node)]);
-  const interpreters = looked.flatMap((found) => ('path' in found ? [found] : []));
-  const without = looked.flatMap((found) => ('why' in found ? [found] : []));
+  const { interpreters, without } = await findInterpreters({ python, node });
   const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), homeFolder] });
   const findings = interpreters.length === 0 ? [] : await runProbes({ homeFolder, guestsFolder, interpreters, level, heavy: true });
   return {
@@ -43,12 +43,4 @@ export async function examine({ homeFolder, python, node }: Pick<PeerOptions, 'h
     findings,
     tookMs: performance.now() - startedAt,
   };
-}
-
-async function look(language: Language, path: string | null): Promise<Interpreter | { language: Language; why: string }> {
-  try {
-    return await probeInterpreter(language, path ?? undefined);
-  } catch (error) {
-    return { language, why: causeText(error) };
-  }
 }

@@ -9,7 +9,7 @@
 import { randomBytes } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { causeText, PotluckError } from '../errors.ts';
+import { PotluckError } from '../errors.ts';
 import type { PeerOptions } from '../config.ts';
 import { dialRunner } from '../home/dial-runner.ts';
 import { Home } from '../home/home.ts';
@@ -25,18 +25,18 @@ import { Logins } from '../page/logins.ts';
 import { Page } from '../page/page.ts';
 import { usableCores } from '../runner/load.ts';
 import { Runner } from '../runner/runner.ts';
-import { type Interpreter, probeInterpreter } from '../sandbox/interpreters.ts';
 import { probeLevel } from '../sandbox/levels.ts';
 import { aheadMax } from '../sandbox/worker.ts';
 import { Workers } from '../sandbox/workers.ts';
 import { version } from '../version.ts';
-import { type Connection, connectInMemory, dial, type Language, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
+import { type Connection, connectInMemory, dial, type LinkMembership, listen, type Listener, type ListenOptions, type MessageBody, type PeerInfo, type PeerSelf } from '../wire/index.ts';
 import { acceptanceFor, hasOthers, OnlyOwnNotice } from './acceptance.ts';
 import { BoxProof } from './box-proof.ts';
 import { withFreePort } from './free-ports.ts';
 import { whenGreeted } from './incoming.ts';
 import { hostLabel, reachableHosts, thisMachine } from './machine.ts';
 import { memoryLimits } from './memory.ts';
+import { findInterpreters } from './interpreters.ts';
 import { exitWithParent } from './parent.ts';
 import { PeerPageHome } from './page-home.ts';
 import { pageFolder } from './page-login.ts';
@@ -71,7 +71,8 @@ export async function runPeer(options: PeerOptions): Promise<void> {
   const name = options.name ?? `${hostLabel()}-${listener.port}`;
   const page = options.webUi ? await openPage(options, join(path, 'peers', name), say) : undefined;
 
-  const interpreters = await findInterpreters(options, say);
+  const { interpreters, without } = await findInterpreters(options);
+  for (const { language, why } of without) say(`this peer runs no ${language}: ${why}`);
   const level = await probeLevel(true, { interpreters, guestsFolder, hidden: [homedir(), path] });
   for (const note of level.notes) say(`in the box of tasks: ${note}`);
   const onLevel: { tell: (level: number) => void } = { tell: () => {} };
@@ -264,27 +265,6 @@ async function listenNear(options: PeerOptions, how: Omit<ListenOptions, 'port'>
       if (options.portTyped) throw await withFreePort(error, how.host, port, '--port');
     }
   }
-}
-
-/** The interpreters that run here. One that was named must; one that was not is done without, and that is said. */
-async function findInterpreters(options: PeerOptions, say: (line: string) => void): Promise<Interpreter[]> {
-  const wanted: [Language, string | null][] = [
-    ['python', options.python],
-    ['javascript', options.node],
-  ];
-  const found = await Promise.all(
-    wanted.map(async ([language, named]) => {
-      try {
-        return await probeInterpreter(language, named ?? undefined);
-      } catch (error) {
-        const why = causeText(error);
-        if (named !== null) throw new PotluckError('interpreter_missing', `${named} cannot run ${language}`, { why, fix: `give another path with --${language === 'python' ? 'python' : 'node'}` });
-        say(`this peer runs no ${language}: ${why}`);
-        return undefined;
-      }
-    }),
-  );
-  return found.filter((interpreter) => interpreter !== undefined);
 }
 
 /** The own runner by a link in memory, every other one by its addresses. */
