@@ -15,6 +15,7 @@ import { PotluckError } from './errors.ts';
 import { readHostAndPort } from './lib/hosts.ts';
 import { findJsonMistake } from './lib/json-mistake.ts';
 import { nearest } from './lib/nearest.ts';
+import { codeOf } from './lib/system-errors.ts';
 import { limits } from './limits.ts';
 
 export interface TrackerOptions {
@@ -230,7 +231,7 @@ function readFile(path: string): Map<string, unknown> {
   try {
     content = readFileSync(path, 'utf8');
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    const code = codeOf(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') return new Map();
     throw new PotluckError('config_invalid', `${path} cannot be read`, { why: (error as Error).message, fix: 'mend its permissions, or remove it', cause: error });
   }

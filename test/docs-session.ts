@@ -17,7 +17,7 @@
  * from machine to machine is compared by its kind (`plain` below), a list of addresses by its first. The ports that docs name are replaced by free ones.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
+import { isFree } from '../src/lib/ports.ts';
 import { hostLabel } from '../src/main/machine.ts';
 import { environment } from './e2e/processes.ts';
 import { until } from './e2e/until.ts';
@@ -144,20 +144,13 @@ export const says = (printed: string, expected: readonly string[], whole = true,
 /** Ports that docs name, and those used in their place. */
 export type Ports = ReadonlyMap<string, string>;
 
-const isFree = (port: number): Promise<boolean> =>
-  new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ host: '127.0.0.1', port, exclusive: true }, () => server.close(() => resolve(true)));
-  });
-
 /** A free port for the tracker, and four in a row for peers and for pages. */
 export async function findPorts(): Promise<Ports> {
   for (;;) {
     const base = 12_000 + 20 * Math.floor(Math.random() * 900);
     const rows = [[8888, base, 1], [9000, base + 1, 4], [5000, base + 5, 4]] as const;
     const pairs = rows.flatMap(([documented, used, count]) => Array.from({ length: count }, (_, at) => [documented + at, used + at] as const));
-    const free = await Promise.all(pairs.map(([, used]) => isFree(used)));
+    const free = await Promise.all(pairs.map(([, used]) => isFree('127.0.0.1', used)));
     if (free.every(Boolean)) return new Map(pairs.map(([documented, used]) => [String(documented), String(used)]));
   }
 }

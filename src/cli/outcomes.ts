@@ -1,4 +1,5 @@
 /** Outcomes on the command line: the document, the lines for people, the exit status. */
+import { thousandths } from '../lib/rounding.ts';
 import { exit, exitStatusOf } from '../errors.ts';
 import type { Outcome, Problem } from '../sdk/index.ts';
 import { counted, duration, stateText } from './format.ts';
@@ -23,14 +24,12 @@ export function statusOfOutcome({ state, error }: Outcome): number {
 /** The document of `cpu --json` and `wait --json`; the result verbatim. */
 export function outcomeJson(outcome: Outcome): string {
   const { id, state, peer, attempt, queuedMs, runMs, receipt, resultJson, error } = outcome;
-  const common = JSON.stringify({ id, state, peer, attempt, queued_ms: round(queuedMs), run_ms: runMs === null ? null : round(runMs), receipt });
+  const common = JSON.stringify({ id, state, peer, attempt, queued_ms: thousandths(queuedMs), run_ms: runMs === null ? null : thousandths(runMs), receipt });
   const last = resultJson === undefined ? `"error":${JSON.stringify(problemJson(error))}` : `"result":${resultJson}`;
   return `${common.slice(0, -1)},${last}}`;
 }
 
 /** To a microsecond. */
-const round = (ms: number): number => Math.round(ms * 1000) / 1000;
-
 function problemJson(error: Problem | undefined): object {
   if (error === undefined) return { code: 'internal', message: 'no error was given', hint: null };
   const { code, message, hint, type, traceback } = error;

@@ -10,6 +10,7 @@
  * 2. A task that ends meanwhile is on it once.
  * 3. A task of another member is there, but not what it calls and what it raised.
  */
+import { thousandths } from '../lib/rounding.ts';
 import type { HistoryEntry, HistoryFilter } from '../store/index.ts';
 import type { History } from './history-feed.ts';
 import type { HomeState } from './home-state.ts';
@@ -74,8 +75,6 @@ export interface ListedHome {
   now(): number;
   onDisk(): Promise<void>;
 }
-
-const round = (value: number): number => Math.round(value * 1000) / 1000;
 
 export async function listTasks(home: ListedHome, query: TaskListQuery, viewer: Viewer): Promise<TaskListPage> {
   const { limit, offset, asOf = Date.now() + 1 } = query;
@@ -207,8 +206,8 @@ function openRow(home: ListedHome, task: Task, viewer: Viewer): ListedTask {
     submitter: own ? null : viewer.nameOf(accepted.submitter),
     accepted_at: new Date(accepted.wall).toISOString(),
     ended_at: null,
-    queued_ms: round((current?.at ?? home.now()) - accepted.at),
-    run_ms: current === undefined || state !== 'running' ? null : round(home.now() - current.at),
+    queued_ms: thousandths((current?.at ?? home.now()) - accepted.at),
+    run_ms: current === undefined || state !== 'running' ? null : thousandths(home.now() - current.at),
     ...(state === 'queued' && own ? { waiting_for: home.state.why(task) } : {}),
   };
 }
@@ -228,8 +227,8 @@ function endedRow(entry: HistoryEntry, homeKey: string, viewer: Viewer): ListedT
     submitter: own ? null : viewer.nameOf(submitter),
     accepted_at: new Date(entry.acceptedAt).toISOString(),
     ended_at: new Date(entry.endedAt).toISOString(),
-    queued_ms: round(entry.queuedMs),
-    run_ms: entry.runMs === null ? null : round(entry.runMs),
+    queued_ms: thousandths(entry.queuedMs),
+    run_ms: entry.runMs === null ? null : thousandths(entry.runMs),
     ...(entry.error === null || !own ? {} : { error: { code: entry.error.slice(0, at), message: entry.error.slice(at + 2, at + 2 + 300) } }),
   };
 }

@@ -3,6 +3,7 @@
  * Values are put in as the JSON texts that they are; a result only when it is found to be one, since who ran the
  * task may lie.
  */
+import { thousandths } from '../lib/rounding.ts';
 import type { Machine, MessageOf, PeerInfo, Value } from '../wire/index.ts';
 import type { HistoryEntry } from '../store/index.ts';
 import { addressesToTry } from './dial-runner.ts';
@@ -58,8 +59,8 @@ export function peerRow(info: PeerInfo, load: number, own: Machine) {
     host,
     port,
     web: info.web ?? null,
-    cpu_load: round(info.cpu_load),
-    load: round(load),
+    cpu_load: thousandths(info.cpu_load),
+    load: thousandths(load),
     slots: info.slots,
     running: info.running,
     queue_size: info.queued,
@@ -70,8 +71,6 @@ export function peerRow(info: PeerInfo, load: number, own: Machine) {
     languages: info.languages,
   };
 }
-
-const round = (value: number): number => Math.round(value * 1000) / 1000;
 
 export function peerRows(home: HomeState, own: Machine) {
   const rows = [...home.runners.values()].flatMap((runner) => (runner.info === undefined ? [] : [peerRow(runner.info, tableLoad(runner.info, loadOf(runner)), own)]));
@@ -90,8 +89,8 @@ export function historyRow(entry: HistoryEntry) {
     attempt: entry.attempt,
     function: entry.function,
     language: entry.language,
-    queued_ms: round(entry.queuedMs),
-    run_ms: entry.runMs === null ? null : round(entry.runMs),
+    queued_ms: thousandths(entry.queuedMs),
+    run_ms: entry.runMs === null ? null : thousandths(entry.runMs),
     accepted_at: new Date(entry.acceptedAt).toISOString(),
     ended_at: new Date(entry.endedAt).toISOString(),
     ...(entry.error === null ? {} : { error: { code: entry.error.slice(0, at), message: entry.error.slice(at + 2) } }),
@@ -100,7 +99,7 @@ export function historyRow(entry: HistoryEntry) {
 
 /** What an admin may know of it: an error's message may say what the program said. */
 export function othersHistoryRow({ id, state, peer, attempt, queuedMs, runMs, acceptedAt, endedAt }: HistoryEntry, submitter: string) {
-  const times = { queued_ms: round(queuedMs), run_ms: runMs === null ? null : round(runMs), accepted_at: new Date(acceptedAt).toISOString(), ended_at: new Date(endedAt).toISOString() };
+  const times = { queued_ms: thousandths(queuedMs), run_ms: runMs === null ? null : thousandths(runMs), accepted_at: new Date(acceptedAt).toISOString(), ended_at: new Date(endedAt).toISOString() };
   return { id, state, peer, attempt, ...times, submitter };
 }
 
@@ -127,7 +126,7 @@ function openHistoryRow(task: Task, viewer: Viewer, nowMs: number) {
     peer: current?.peer ?? null,
     attempt: current?.attempt ?? attempts.length,
     ...(accepted.submitter === viewer.key ? { function: accepted.function, language: accepted.language } : { submitter: viewer.nameOf(accepted.submitter) }),
-    queued_ms: round((current?.at ?? nowMs) - accepted.at),
+    queued_ms: thousandths((current?.at ?? nowMs) - accepted.at),
     run_ms: null,
     accepted_at: new Date(accepted.wall).toISOString(),
     ended_at: null,
@@ -177,7 +176,7 @@ export function openTask(home: HomeState, task: Task, nowMs: number): string {
     state,
     peer,
     attempt,
-    queued_ms: round(queuedMs),
+    queued_ms: thousandths(queuedMs),
     run_ms: null,
     receipt: task.receipt,
     waiting_for: waiting_for ?? null,
@@ -211,8 +210,8 @@ export function othersTaskDocument(task: Task | Story, viewer: Viewer, nowMs: nu
       submitter: viewer.nameOf(accepted.submitter),
       peer: ended === undefined ? (last?.state === 'assigned' || last?.state === 'running' ? last.peer : null) : ended.peer,
       attempt: attempts.length,
-      queued_ms: round('ended' in task ? task.queuedMs : (last?.at ?? nowMs) - accepted.at),
-      run_ms: ended?.runMs === undefined || ended.runMs === null ? null : round(ended.runMs),
+      queued_ms: thousandths('ended' in task ? task.queuedMs : (last?.at ?? nowMs) - accepted.at),
+      run_ms: ended?.runMs === undefined || ended.runMs === null ? null : thousandths(ended.runMs),
       accepted_at: new Date(accepted.wall).toISOString(),
       ended_at: ended === undefined ? null : new Date(ended.wall).toISOString(),
       states: statesOf(accepted, attempts, ended),
@@ -225,7 +224,7 @@ export function othersTaskDocument(task: Task | Story, viewer: Viewer, nowMs: nu
 }
 
 function plainOutcome({ kind: _kind, result: _result, queued_ms, run_ms, error, ...rest }: MessageOf<'outcome'>) {
-  const times = { queued_ms: round(queued_ms), run_ms: run_ms === null ? null : round(run_ms) };
+  const times = { queued_ms: thousandths(queued_ms), run_ms: run_ms === null ? null : thousandths(run_ms) };
   if (error === undefined) return { ...rest, ...times };
   const { code, message, hint, ...more } = error;
   return { ...rest, ...times, error: { code, message, hint: hint ?? null, ...more } };

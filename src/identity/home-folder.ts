@@ -16,11 +16,12 @@ import { join, resolve } from 'node:path';
 import * as z from 'zod';
 import { causeText, PotluckError } from '../errors.ts';
 import { hostAndPort } from '../lib/hosts.ts';
+import { ifMissing } from '../lib/system-errors.ts';
 import { limits } from '../limits.ts';
 import { keyIdOf, type LinkIdentity } from '../wire/key-id.ts';
 import { addressSchema, hashSchema } from '../wire/messages.ts';
 import { certificateOf } from './certificate.ts';
-import { createOnce, isSystemError, replaceFile, keyFromFile, refuseExposed } from './key-file.ts';
+import { createOnce, replaceFile, keyFromFile, refuseExposed } from './key-file.ts';
 
 /** What this process is on its links. `keyId`: SHA-256 (hex) of the public key. */
 export type Identity = LinkIdentity;
@@ -78,13 +79,8 @@ export async function openPool(folder: string, name: string): Promise<{ pool: Po
 
 /** The pool of this folder; undefined before its tracker was first started. */
 export async function readPool(folder: string): Promise<PoolInfo | undefined> {
-  let text: string;
-  try {
-    text = await readFile(poolFile(folder), 'utf8');
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  const text = await readFile(poolFile(folder), 'utf8').catch(ifMissing(undefined));
+  if (text === undefined) return undefined;
   try {
     return poolSchema.parse(JSON.parse(text));
   } catch (error) {
@@ -97,7 +93,7 @@ export async function readPool(folder: string): Promise<PoolInfo | undefined> {
 }
 
 /** Whether this is the folder of a pool's tracker. */
-export const hasPoolKey = (folder: string): Promise<boolean> => stat(join(folder, 'pool.key')).then(() => true, ifMissing);
+export const hasPoolKey = (folder: string): Promise<boolean> => stat(join(folder, 'pool.key')).then(() => true, ifMissing(false));
 
 /** The folder is in that pool from here on. */
 export async function rememberPool(folder: string, pool: PoolInfo): Promise<void> {
@@ -112,11 +108,6 @@ function keyElsewhere(folder: string, { name, trackers }: PoolInfo): PotluckErro
     why: `a pool has one tracker, and that of this one is at ${trackers.map(({ host, port }) => hostAndPort(host, port)).join(' or ')}`,
     fix: 'start a peer of it here: potluck peer; or give a pool of your own another folder: POTLUCK_HOME=~/.potluck-own potluck tracker',
   });
-}
-
-function ifMissing(error: unknown): false {
-  if (isSystemError(error, 'ENOENT')) return false;
-  throw error;
 }
 
 const poolFile = (folder: string): string => join(folder, 'pool.json');

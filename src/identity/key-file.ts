@@ -14,6 +14,7 @@ import { createPrivateKey, generateKeyPairSync, randomBytes, type KeyObject } fr
 import { link, open, readFile, rename, stat, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { causeText, PotluckError } from '../errors.ts';
+import { codeOf, ifMissing } from '../lib/system-errors.ts';
 
 /** The key in the file, made if there is none. Throws PotluckError `home_exposed`, `key_damaged`. */
 export async function keyFromFile(path: string): Promise<KeyObject> {
@@ -26,8 +27,8 @@ async function readKey(path: string): Promise<KeyObject | undefined> {
     await refuseExposed(path, 0o600);
     pem = await readFile(path, 'utf8');
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined;
-    if (isSystemError(error, 'EACCES')) throw unreadable(path, error);
+    if (codeOf(error) === 'ENOENT') return undefined;
+    if (codeOf(error) === 'EACCES') throw unreadable(path, error);
     throw error;
   }
   return parseKey(path, pem);
@@ -46,7 +47,7 @@ export async function createOnce(path: string, content: string): Promise<void> {
   const draft = await writeDraft(path, content);
   try {
     await link(draft, path).catch((error: unknown) => {
-      if (!isSystemError(error, 'EEXIST')) throw error;
+      if (codeOf(error) !== 'EEXIST') throw error;
     });
   } finally {
     await unlink(draft);
@@ -77,9 +78,7 @@ async function writeDraft(path: string, content: string): Promise<string> {
       await file.close();
     }
   } catch (error) {
-    await unlink(draft).catch((gone: unknown) => {
-      if (!isSystemError(gone, 'ENOENT')) throw gone;
-    });
+    await unlink(draft).catch(ifMissing(undefined));
     throw error;
   }
   return draft;
@@ -119,6 +118,3 @@ export async function refuseExposed(path: string, mode: 0o600 | 0o700): Promise<
 }
 
 const shellQuoted = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`);
-
-export const isSystemError = (error: unknown, code: string): error is NodeJS.ErrnoException =>
-  error instanceof Error && (error as NodeJS.ErrnoException).code === code;

@@ -11,7 +11,8 @@
  */
 import { mkdir, open, readdir, readFile, stat, unlink, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isSystemError, replaceFile } from './key-file.ts';
+import { ifMissing } from '../lib/system-errors.ts';
+import { replaceFile } from './key-file.ts';
 import { openSeal, sealFromText, sealToText, type SealedRoster } from './sealed-roster.ts';
 import type { RosterBody } from './roster.ts';
 
@@ -27,7 +28,7 @@ const folderOf = (home: string): string => join(home, 'roster');
 /** The newest good roster of that pool in the folder; undefined if there is none. */
 export async function readNewestRoster(home: string, pool: string): Promise<{ sealed: SealedRoster; body: RosterBody } | undefined> {
   for (const number of await numbersIn(home)) {
-    const text = await readFile(join(folderOf(home), String(number)), 'utf8').catch(ifMissing);
+    const text = await readFile(join(folderOf(home), String(number)), 'utf8').catch(ifMissing(undefined));
     const sealed = text === undefined ? undefined : sealFromText(text);
     const opened = sealed === undefined ? undefined : openSeal(sealed, pool);
     if (sealed !== undefined && opened !== undefined && 'body' in opened) return { sealed, body: opened.body };
@@ -40,7 +41,7 @@ export async function writeRoster(home: string, sealed: SealedRoster): Promise<v
   const folder = folderOf(home);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await replaceFile(join(folder, String(sealed.number)), sealToText(sealed));
-  for (const old of (await numbersIn(home)).slice(KEPT)) await unlink(join(folder, String(old))).catch(ifMissing);
+  for (const old of (await numbersIn(home)).slice(KEPT)) await unlink(join(folder, String(old))).catch(ifMissing(undefined));
   await removeOldDrafts(folder);
 }
 
@@ -49,14 +50,14 @@ async function removeOldDrafts(folder: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (!DRAFT.test(name)) continue;
     const path = join(folder, name);
-    const found = await stat(path).catch(ifMissing);
-    if (found !== undefined && Date.now() - found.mtimeMs > DRAFT_MS_MAX) await unlink(path).catch(ifMissing);
+    const found = await stat(path).catch(ifMissing(undefined));
+    if (found !== undefined && Date.now() - found.mtimeMs > DRAFT_MS_MAX) await unlink(path).catch(ifMissing(undefined));
   }
 }
 
 /** Highest first. */
 async function numbersIn(home: string): Promise<number[]> {
-  const names = (await readdir(folderOf(home)).catch(ifMissing)) ?? [];
+  const names = (await readdir(folderOf(home)).catch(ifMissing(undefined))) ?? [];
   return names
     .filter((name) => NAME.test(name))
     .map(Number)
@@ -73,10 +74,6 @@ export async function rememberConfirmed(home: string): Promise<void> {
 
 /** The wall clock's time (ms) of the last confirmation; undefined: none. */
 export async function readConfirmed(home: string): Promise<number | undefined> {
-  return (await stat(join(folderOf(home), 'confirmed')).catch(ifMissing))?.mtimeMs;
+  return (await stat(join(folderOf(home), 'confirmed')).catch(ifMissing(undefined)))?.mtimeMs;
 }
 
-function ifMissing(error: unknown): undefined {
-  if (isSystemError(error, 'ENOENT')) return undefined;
-  throw error;
-}

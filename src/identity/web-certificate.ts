@@ -10,8 +10,9 @@ import { createPrivateKey, generateKeyPairSync, randomBytes, sign, X509Certifica
 import { mkdir, readFile } from 'node:fs/promises';
 import { isIP } from 'node:net';
 import { dirname } from 'node:path';
+import { ifMissing } from '../lib/system-errors.ts';
 import { certificatePem, der, tag } from './der.ts';
-import { isSystemError, replaceFile } from './key-file.ts';
+import { replaceFile } from './key-file.ts';
 
 export interface WebCertificate {
   /** PEM. */
@@ -41,13 +42,8 @@ export async function webCertificate(file: string, names: readonly string[], now
 }
 
 async function readKept(file: string): Promise<{ key: string; cert: string } | undefined> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  const text = await readFile(file, 'utf8').catch(ifMissing(undefined));
+  if (text === undefined) return undefined;
   const [, key, cert] = /^(-----BEGIN PRIVATE KEY-----\n[^]*-----END PRIVATE KEY-----\n)(-----BEGIN CERTIFICATE-----\n[^]*-----END CERTIFICATE-----\n)$/.exec(text) ?? [];
   return key === undefined || cert === undefined ? undefined : { key, cert };
 }

@@ -2,7 +2,7 @@
 import { createServer } from 'node:net';
 
 /** A free port is found among this many, or something else is wrong. */
-const PORTS_TRIED = 50;
+export const portsTried = 50;
 const PORT_LAST = 65_535;
 
 /** Whether a listener on that port could be opened; by the time it is, somebody else may have taken it. */
@@ -16,7 +16,7 @@ export function isFree(host: string, port: number): Promise<boolean> {
 
 /** The first free port after `port`; undefined if there is none near. */
 export async function nextFree(host: string, port: number): Promise<number | undefined> {
-  for (let next = port + 1; next <= Math.min(PORT_LAST, port + PORTS_TRIED); next += 1) {
+  for (let next = port + 1; next <= Math.min(PORT_LAST, port + portsTried); next += 1) {
     if (await isFree(host, next)) return next;
   }
   return undefined;

@@ -16,6 +16,7 @@ import { listTasks, matchingIds } from '../home/task-list.ts';
 import { endedTask, openTask, prunedTask } from '../home/views.ts';
 import { unknownTask, type Viewer, viewerOf } from '../home/viewer.ts';
 import { waitingStory } from '../home/why-peers.ts';
+import { codeOf } from '../lib/system-errors.ts';
 import type { PageHome, TaskContent, TaskOutput, TaskPart } from '../page/page-home.ts';
 import type { Runner } from '../runner/runner.ts';
 import * as z from 'zod';
@@ -113,7 +114,7 @@ export class PeerPageHome implements PageHome {
       process.kill(pid, 'SIGKILL');
       return true;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      if (codeOf(error) === 'ESRCH') return false;
       throw error;
     }
   }

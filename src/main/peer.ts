@@ -18,6 +18,7 @@ import { LiveRoster } from '../identity/live-roster.ts';
 import { cleanLine } from '../lib/clean-text.ts';
 import { TickClock } from '../lib/clock.ts';
 import { hostAndPort } from '../lib/hosts.ts';
+import { portsTried } from '../lib/ports.ts';
 import { limits } from '../limits.ts';
 import { webCertificate } from '../identity/web-certificate.ts';
 import { Assets } from '../page/assets.ts';
@@ -47,7 +48,6 @@ import { processRows, statusOf } from './status.ts';
 import { trackerAddresses } from './tracker-addresses.ts';
 import { TrackerLink } from './tracker-link.ts';
 
-const portsTried = 50;
 const trackerMs = 10_000;
 const trackerDialMs = 3_000;
 

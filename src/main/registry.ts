@@ -13,12 +13,13 @@ import { join } from 'node:path';
 import { causeText, PotluckError } from '../errors.ts';
 import { Audit } from '../identity/audit.ts';
 import type { PoolInfo } from '../identity/home-folder.ts';
-import { isSystemError, replaceFile } from '../identity/key-file.ts';
+import { replaceFile } from '../identity/key-file.ts';
 import { Joining } from '../identity/joining.ts';
 import { LastSeen } from '../identity/last-seen.ts';
 import type { LiveRoster } from '../identity/live-roster.ts';
 import { Registry } from '../identity/registry.ts';
 import { RegistryLink } from '../identity/registry-link.ts';
+import { ifMissing } from '../lib/system-errors.ts';
 import { limits } from '../limits.ts';
 import { StoreLock } from '../store/lock.ts';
 import { Log } from '../store/log.ts';
@@ -84,7 +85,7 @@ export class RegistryKeeper {
     try {
       await this.#read(this.#log, 'journal', (record) => this.registry.replay(record));
       await this.#read(this.#auditLog, 'audit', (record) => this.audit.replay(record));
-      this.#seen.load(await readFile(this.#seenPath, 'utf8').catch(ifMissing));
+      this.#seen.load(await readFile(this.#seenPath, 'utf8').catch(ifMissing('')));
       await this.registry.start();
     } catch (error) {
       this.#lock.release();
@@ -180,9 +181,4 @@ export class RegistryKeeper {
   get #seenPath(): string {
     return join(this.#folder, 'seen.json');
   }
-}
-
-function ifMissing(error: unknown): string {
-  if (isSystemError(error, 'ENOENT')) return '';
-  throw error;
 }

@@ -1,4 +1,5 @@
 /** The part of `status` that is about the process, not about tasks. */
+import { thousandths } from '../lib/rounding.ts';
 import type { Standing } from '../identity/acceptance.ts';
 import type { LiveRoster } from '../identity/live-roster.ts';
 import type { Home } from '../home/home.ts';
@@ -24,8 +25,6 @@ export interface StatusSource {
   standing: () => Standing;
 }
 
-const round = (value: number): number => Math.round(value * 1000) / 1000;
-
 export function statusOf(source: StatusSource): Record<string, unknown> {
   const { name, pool, home, runner, tracker, level, interpreters, startedAt } = source;
   const { state } = runner;
@@ -34,8 +33,8 @@ export function statusOf(source: StatusSource): Record<string, unknown> {
   return {
     peer: name,
     pool: pool(),
-    cpu_load: round(state.cpuLoad),
-    load: round(Math.min(1, Math.max(granted, state.running) / Math.max(1, state.slots))),
+    cpu_load: thousandths(state.cpuLoad),
+    load: thousandths(Math.min(1, Math.max(granted, state.running) / Math.max(1, state.slots))),
     slots: state.slots,
     running: state.running,
     tracker: { ...tracker.address, connected: tracker.connected },

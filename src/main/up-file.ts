@@ -9,6 +9,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PotluckError, causeText } from '../errors.ts';
+import { codeOf } from '../lib/system-errors.ts';
 
 export interface PartOfPool {
   readonly role: 'tracker' | 'peer';
@@ -46,7 +47,7 @@ export function readRunning(homeFolder: string): RunningPool | undefined {
   try {
     text = readFileSync(fileOf(homeFolder), 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (codeOf(error) === 'ENOENT') return undefined;
     throw unreadable(homeFolder, error);
   }
   try {

@@ -13,7 +13,7 @@ import { createServer as createPlain, type Server as HttpServer } from 'node:htt
 import { createServer as createSecure, type Server as HttpsServer } from 'node:https';
 import { type AddressInfo, createServer as createNet, type Server, type Socket } from 'node:net';
 import { PotluckError } from '../errors.ts';
-import { nextFree } from '../lib/ports.ts';
+import { nextFree, portsTried } from '../lib/ports.ts';
 import { limits } from '../limits.ts';
 
 export interface DoorOptions {
@@ -26,7 +26,6 @@ export interface DoorOptions {
 
 type Answer = (request: Request) => Promise<Response> | Response;
 
-const portsTried = 50;
 const bounds = { maxHeaderSize: limits.pageHeaderBytesMax, headersTimeout: limits.pageHeadersMs, requestTimeout: limits.pageBodyMs, connectionsCheckingInterval: 1_000 };
 /** The first byte of a TLS handshake; no method of HTTP begins with it. */
 const handshake = 0x16;

@@ -14,6 +14,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { codeOf } from '../lib/system-errors.ts';
 import { limits } from '../limits.ts';
 
 const kinds = ['code', 'session', 'token'] as const;
@@ -135,7 +136,7 @@ export class Logins {
     try {
       return readdirSync(this.#folder);
     } catch (error) {
-      if (isMissing(error)) return [];
+      if (codeOf(error) === 'ENOENT') return [];
       throw error;
     }
   }
@@ -162,7 +163,7 @@ export class Logins {
     try {
       text = readFileSync(join(this.#folder, `${kind}-${hash}`), 'utf8');
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (codeOf(error) === 'ENOENT') return undefined;
       throw error;
     }
     const { name, created, expires, header } = storedSchema.parse(JSON.parse(text));
@@ -178,7 +179,7 @@ export class Logins {
       unlinkSync(join(this.#folder, `${kind}-${hash}`));
       return true;
     } catch (error) {
-      if (isMissing(error)) return false;
+      if (codeOf(error) === 'ENOENT') return false;
       throw error;
     }
   }
@@ -193,4 +194,3 @@ export class Logins {
 const newSecret = (): string => randomBytes(32).toString('base64url');
 const hashOf = (secret: string): string => createHash('sha256').update(secret).digest('hex');
 const isSame = (a: string, b: string): boolean => a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
-const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';

@@ -7,9 +7,10 @@
  */
 import { closeSync, mkdirSync, openSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { codeOf } from '../lib/system-errors.ts';
 import { limits } from '../limits.ts';
 import type { Enclosure } from './enclosure.ts';
-import { codeOf, readIfThere, signal } from './processes.ts';
+import { readIfThere, signal } from './processes.ts';
 
 /** Where groups may be made. Version 1 has a tree per controller. */
 export type CgroupPlace = { version: 1; pids: string; memory: string } | { version: 2; all: string };

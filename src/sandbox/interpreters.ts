@@ -6,6 +6,7 @@
  */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { codeOf } from '../lib/system-errors.ts';
 import type { Language } from './types.ts';
 
 const run = promisify(execFile);
@@ -74,7 +75,7 @@ function parsed(text: string): unknown {
 
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ('code' in error && error.code === 'ENOENT') return 'no such program';
+  if (codeOf(error) === 'ENOENT') return 'no such program';
   return error.message.split('\n').slice(0, 3).join(' ');
 }
 

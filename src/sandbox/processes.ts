@@ -4,6 +4,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { codeOf } from '../lib/system-errors.ts';
 
 /** Resident pages in /proc are of this size on every Linux that Node supports but some ARM ones. */
 const PAGE_BYTES = 4096;
@@ -123,8 +124,4 @@ export function readIfThere(path: string): Buffer | null {
     if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM', 'ENODEV'].includes(codeOf(error))) return null;
     throw error;
   }
-}
-
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { chmod, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { codeOf } from './processes.ts';
+import { codeOf } from '../lib/system-errors.ts';
 
 /** False when it stays: nobody depends on it, and the next start of the peer tries again. */
 export async function removeFolder(path: string): Promise<boolean> {

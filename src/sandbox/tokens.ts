@@ -11,7 +11,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { closeSync, constants, existsSync, mkdirSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { codeOf } from './processes.ts';
+import { codeOf } from '../lib/system-errors.ts';
 
 /** A write up to 4 096 bytes (PIPE_BUF on Linux) is never split; half of it is plenty. */
 export const TOKENS_MAX = 512;

@@ -10,6 +10,7 @@
  *  2. What an earlier peer left under the same folder is dead before the first spawn.
  */
 import { causeText } from '../errors.ts';
+import { codeOf } from '../lib/system-errors.ts';
 import { limits } from '../limits.ts';
 import { randomBytes } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
@@ -23,7 +24,7 @@ import type { Interpreter } from './interpreters.ts';
 import { Keeper } from './keeper.ts';
 import { Pace } from './pace.ts';
 import type { LevelProbe } from './levels.ts';
-import { codeOf, listProcesses, readRow } from './processes.ts';
+import { listProcesses, readRow } from './processes.ts';
 import { removeFolder } from './scratch.ts';
 import { barePlan, boxedPlan, MARKER_VARIABLE } from './spawn-plan.ts';
 import { endMarked, removeGroups } from './stale.ts';

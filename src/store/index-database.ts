@@ -14,6 +14,7 @@
  */
 import { chmodSync, existsSync, statSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { codeOf } from '../lib/system-errors.ts';
 import Database from 'libsql';
 import { removeIndex } from './index-file.ts';
 import type { Batch, HistoryEntry, HistoryFilter, HistoryPage, HistoryQuery, HistoryRow, OpenedIndex, PrunedEntry } from './index-messages.ts';
@@ -219,7 +220,7 @@ export class IndexDatabase {
       return verdict?.integrity_check === 'ok' ? undefined : `it is damaged: ${verdict?.integrity_check ?? 'no verdict'}`;
     } catch (error) {
       if (isDamage(error)) return `it is damaged: ${error.message}`;
-      if (error instanceof Error && 'code' in error && error.code === 'SQLITE_ERROR') return `it is another database: ${error.message}`;
+      if (error instanceof Error && codeOf(error) === 'SQLITE_ERROR') return `it is another database: ${error.message}`;
       throw error;
     }
   }
@@ -263,7 +264,7 @@ export class IndexDamaged extends Error {
 /** Whether the error says that the file's bytes are wrong, so that making it again helps. */
 export function isDamage(error: unknown): error is Error {
   if (error instanceof IndexDamaged) return true;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = codeOf(error);
   return code.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB';
 }
 

@@ -17,6 +17,7 @@
  */
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { codeOf } from '../lib/system-errors.ts';
 import Database from 'libsql';
 import { StoreInUse } from './store-errors.ts';
 
@@ -72,7 +73,7 @@ export class StoreLock {
     try {
       text = readFileSync(this.#pidPath(), 'utf8');
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+      if (codeOf(error) === 'ENOENT') return undefined;
       throw error;
     }
     const pid = Number(text);
@@ -85,5 +86,5 @@ export class StoreLock {
 }
 
 function isBusy(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'SQLITE_BUSY';
+  return codeOf(error) === 'SQLITE_BUSY';
 }

@@ -4,6 +4,7 @@
  */
 import { constants, promises as fs, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { ifMissing } from '../lib/system-errors.ts';
 import type { Files, OpenFile } from './files.ts';
 
 const FILE_MODE = 0o600;
@@ -69,12 +70,7 @@ export const realFiles: Files = {
   },
 
   async size(path: string): Promise<number | undefined> {
-    try {
-      return (await fs.stat(path)).size;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-      throw error;
-    }
+    return (await fs.stat(path).catch(ifMissing(undefined)))?.size;
   },
 
   rename(from: string, to: string): Promise<void> {
