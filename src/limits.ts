@@ -156,8 +156,6 @@ export const limits = {
   invitationsClosedMax: 1_000,
   /** Of these an invitation names the first ones that are reachable from other machines. */
   invitationAddressesMax: 3,
-  /** Addresses of its tracker that a machine that joined remembers. */
-  trackerAddressesMax: 16,
   /** The answer to a wrong proof from one address waits this long, doubled by each, below helloMs. Right proofs never wait. */
   wrongProofMsMin: 250,
   wrongProofMsMax: 3_000,
@@ -185,6 +183,12 @@ export const limits = {
   heldMax: 3_000,
   /** Entries of other lists in one message: peers take some 400 bytes each, attempts some 80. */
   listPartMax: 300,
+  /** Addresses of one process: loopback and those of the machine's interfaces; and what a machine that joined remembers of its tracker. */
+  addressesMax: 16,
+  /** Different needs in one demand. Those that some peer serves now come first; beyond these, the others wait their turn. */
+  needsMax: 64,
+  /** Observations that a peer tells at once, and keeps while it has no tracker. */
+  reportsMax: 64,
   /** Ids alone are short. */
   idsPartMax: 1_000,
   /** Texts of an error as it travels; a program may raise anything. */
@@ -268,6 +272,7 @@ export function checkLimits(l: typeof limits = limits): string[] {
   must(l.heartbeatMs * 4 < l.silenceMs, 'several heartbeats fit into the silence that ends a link');
   must(l.demandRenewMs * 3 < l.demandLapseMs, 'a demand survives two lost renewals');
   must(l.newcomerGraceMs < l.helloMs, 'who is slow goes first when places are short');
+  must(l.observedKindsMax <= l.reportsMax, 'what a runner gathers fits in one report');
   must(l.linkGraceMs < l.leaseMs, 'a closed link is noticed sooner than a silent one');
   must(l.aheadMs < l.aheadWaitMsMax, 'work sent ahead is expected to start before it is sent back');
   must(l.resultKeepBytes >= 2 * l.valueBytesMax, 'a runner can keep at least two of the largest results');

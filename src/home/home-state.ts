@@ -125,7 +125,7 @@ export class HomeState implements Decider<HomeEvent, HomeSend, HomeRecord, HomeA
     }
     if (this.#storeProblem !== undefined) return this.#out;
     this.#place();
-    const demand = this.#table.demand(this.waiting, this.#now.ms);
+    const demand = this.#table.demand(this.waiting, this.key, this.#now.ms);
     if (demand !== undefined) this.#out.send.push({ to: 'tracker', message: demand });
     for (const peer of this.#table.dials.splice(0)) this.#out.send.push({ to: 'dial', peer });
     this.#out.wakeAt = this.#wakeAt();

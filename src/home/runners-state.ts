@@ -9,9 +9,9 @@
  * 2. No message per task: the demand is told when it starts, changes or ends, and renewed.
  */
 import { limits } from '../limits.ts';
-import type { Message, MessageOf, PeerInfo } from '../wire/messages.ts';
+import type { Message, MessageOf, Need, PeerInfo } from '../wire/messages.ts';
 import type { HomeEvent } from './home-events.ts';
-import { newRunner, type Runner } from './placement-state.ts';
+import { isUp, misfit, newRunner, type Runner } from './placement-state.ts';
 import type { Waiting } from './waiting-state.ts';
 
 const demandGapMs = 10;
@@ -190,8 +190,8 @@ export class Runners {
 
   // --- the standing demand -----------------------------------------------------------------
 
-  /** What the tracker is to be told now, if anything. */
-  demand(waiting: Waiting, nowMs: number): Message | undefined {
+  /** What the tracker is to be told now, if anything. @param homeKey the home's own */
+  demand(waiting: Waiting, homeKey: string, nowMs: number): Message | undefined {
     if (!this.trackerUp || nowMs < this.demandDue(waiting.count)) return undefined;
     const held = [...this.map.values()]
       .filter((runner) => runner.holding > 0)
@@ -201,7 +201,11 @@ export class Runners {
     this.#demandAt = nowMs;
     this.#demanded = waiting.count;
     this.#holdsNothing = held.length === 0;
-    return { kind: 'demand', seen: this.#grantSeen, waiting: waiting.demand(), held };
+    return { kind: 'demand', seen: this.#grantSeen, waiting: waiting.demand((need) => this.#isServed(need, homeKey)), held };
+  }
+
+  #isServed(need: Need, homeKey: string): boolean {
+    return [...this.map.values()].some((runner) => isUp(runner) && misfit(runner.info!, need, homeKey) === undefined);
   }
 
   demandDue(waiting: number): number {

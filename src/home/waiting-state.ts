@@ -4,8 +4,9 @@
  * Invariant: a task is in the line named by `task.line` exactly while its state is `queued` and it is not
  * waiting for the time of a retry. Entries of heaps that no longer fit this are skipped when they surface.
  */
+import { limits } from '../limits.ts';
 import { Heap } from '../lib/heap.ts';
-import type { MessageOf } from '../wire/messages.ts';
+import type { MessageOf, Need } from '../wire/messages.ts';
 import { firstOf, type Line, lineKey, needOf } from './placement-state.ts';
 import type { Task } from './task-state.ts';
 
@@ -86,13 +87,13 @@ export class Waiting {
     return best;
   }
 
-  /** What the tracker is asked for: waiting tasks by need. Confidential ones never leave this peer. */
-  demand(): MessageOf<'demand'>['waiting'] {
-    const waiting: MessageOf<'demand'>['waiting'] = [];
-    for (const line of this.#lines.values()) {
-      if (line.confidential) continue;
-      waiting.push({ need: line.need, count: line.waiting, ...(line.avoid === null ? {} : { avoid: line.avoid }) });
-    }
-    return waiting.slice(0, 64);
+  /**
+   * What the tracker is asked for: waiting tasks by need. Confidential ones never leave this peer. If there are
+   * too many needs, those that nobody serves now come last: they may wait for ever, and nobody behind them must.
+   */
+  demand(isServed: (need: Need) => boolean): MessageOf<'demand'>['waiting'] {
+    const lines = [...this.#lines.values()].filter((line) => !line.confidential);
+    const first = lines.length <= limits.needsMax ? lines : [...lines.filter(({ need }) => isServed(need)), ...lines.filter(({ need }) => !isServed(need))];
+    return first.slice(0, limits.needsMax).map(({ need, waiting, avoid }) => ({ need, count: waiting, ...(avoid === null ? {} : { avoid }) }));
   }
 }

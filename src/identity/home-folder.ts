@@ -35,7 +35,7 @@ const poolSchema = z.object({
   pool: hashSchema,
   name: z.string().max(limits.nameLengthMax),
   /** Where its tracker was when this folder joined; missing in the folder of the tracker itself. */
-  trackers: z.array(addressSchema).max(limits.trackerAddressesMax).optional(),
+  trackers: z.array(addressSchema).max(limits.addressesMax).optional(),
 });
 /** What anybody may know of a pool: the SHA-256 (hex) of its public key, its name, and where its tracker is. */
 export type PoolInfo = z.infer<typeof poolSchema>;

@@ -139,7 +139,7 @@ async function becomeMember({ token, folder, machine, timeoutMs = limits.helloMs
 /** Where it was found, then where else it says to be. Its loopback is not ours, unless it was found there. */
 function placesFrom(found: Address, told: readonly Address[]): Address[] {
   const others = told.filter(({ host, port }) => (host !== found.host || port !== found.port) && (isLoopback(found.host) || !isLoopback(host)));
-  return [found, ...others].slice(0, limits.trackerAddressesMax);
+  return [found, ...others].slice(0, limits.addressesMax);
 }
 
 /** Undefined if the roster does not have the key. */

@@ -1,6 +1,7 @@
 /** What this process says about where it runs. */
 import { readFileSync, readlinkSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
+import { limits } from '../limits.ts';
 import type { Machine } from '../wire/index.ts';
 
 /** Boot and network namespace: two processes can meet on loopback exactly if both agree. */
@@ -9,16 +10,13 @@ export function thisMachine(): Machine {
   return { boot: readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim(), net: readlinkSync('/proc/self/ns/net') };
 }
 
-/** What an announcement may hold (the schema of messages): loopback and this many interfaces less one. */
-const hostsMax = 16;
-
 /** Hosts at which a listener on `host` can be reached, loopback first; asked again when the network may be another. */
 export function reachableHosts(host: string): string[] {
   if (host !== '0.0.0.0' && host !== '::') return [host];
   const found = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
   const of = (family: 'IPv4' | 'IPv6') => found.filter((entry) => entry.family === family && !entry.internal && !isLinkLocal(entry.address)).map((entry) => entry.address);
   // Who listens on :: has the IPv4 addresses, too.
-  return ['127.0.0.1', ...of('IPv4'), ...(host === '::' ? of('IPv6') : [])].slice(0, hostsMax);
+  return ['127.0.0.1', ...of('IPv4'), ...(host === '::' ? of('IPv6') : [])].slice(0, limits.addressesMax);
 }
 
 /** Such an address means nothing without the name of an interface, which is another on each machine. */

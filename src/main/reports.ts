@@ -4,11 +4,10 @@
  * there is none it waits, counted, within a bound.
  */
 import type { PeerOptions } from '../config.ts';
+import { limits } from '../limits.ts';
 import type { AuditEvent, MessageOf } from '../wire/index.ts';
 
 const sendEveryMs = 5_000;
-/** As many as one message holds. */
-const eventsMax = 64;
 
 export class Reports {
   readonly #send: (message: MessageOf<'audit'>) => boolean;
@@ -33,7 +32,7 @@ export class Reports {
     const name = `${event.what} ${event.key ?? ''} ${event.detail}`;
     const known = this.#waiting.get(name);
     if (known !== undefined) known.count += event.count;
-    else if (this.#waiting.size < eventsMax) this.#waiting.set(name, { ...event });
+    else if (this.#waiting.size < limits.reportsMax) this.#waiting.set(name, { ...event });
   }
 
   flush(): void {

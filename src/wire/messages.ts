@@ -111,7 +111,7 @@ const isolation = z.number().int().min(0).max(2);
 export const peerSelfSchema = z.object({
   peer: peerNameSchema,
   incarnation: plain.max(64),
-  addresses: z.array(addressSchema).min(1).max(16),
+  addresses: z.array(addressSchema).min(1).max(limits.addressesMax),
   machine: machineSchema,
   /** Where its page answers, if it has one. */
   web: plain.max(255).optional(),
@@ -283,12 +283,12 @@ export const messageSchemas = {
     /** The last grant that this home has seen: what it holds does not yet say anything of later ones. */
     seen: count,
     /** `avoid`: the runner that had such tasks last; another goes first, if one fits. */
-    waiting: z.array(z.object({ need: needSchema, count, avoid: peerNameSchema.optional() })).max(64),
+    waiting: z.array(z.object({ need: needSchema, count, avoid: peerNameSchema.optional() })).max(limits.needsMax),
     held: z.array(z.object({ peer: peerNameSchema, slots: count.max(limits.slotsMax), used: count.max(limits.slotsMax) })).max(limits.slotsMax),
   }),
 
   /** At most one of these in a few seconds; a tracker that is away is told later or not at all. */
-  audit: z.object({ events: z.array(auditEventSchema).min(1).max(64) }),
+  audit: z.object({ events: z.array(auditEventSchema).min(1).max(limits.reportsMax) }),
 
   // an admin's client -> tracker; each is answered with `answer`
   /** The one who invites makes the seed; the tracker gets the public half (SPKI) only. */

@@ -1,5 +1,6 @@
 /** Where a home sends what somebody else submitted, and what it says when there is no such place. */
 import { describe, expect, it } from 'vitest';
+import { limits } from '../../src/limits.ts';
 import { demandsIn, submitted, TestHome, theAttempt, tick, toClients, up } from '../helpers/home.ts';
 
 const foreign = { submitter: 'other' };
@@ -22,6 +23,16 @@ describe('a task of another member', () => {
       { need: { language: 'python', foreign: true }, count: 1 },
       { need: { language: 'python' }, count: 1 },
     ]);
+  });
+
+  it('keeps no other one from being asked for, of however many kinds it is', () => {
+    const h = new TestHome().withRunners({ a: 1 }, { accepts: 'own', withheld: 'isolation' });
+    h.ms += 100;
+    h.tell(...Array.from({ length: 2 * limits.needsMax }, (_, at) => submitted(`f${at}`, { memoryMb: at + 1 }, foreign)), submitted('t1'), submitted('t2'));
+    h.ms += 100;
+    const asked = demandsIn(h.tell(tick)).at(-1)?.waiting;
+    expect(asked).toHaveLength(limits.needsMax);
+    expect(asked).toContainEqual({ need: { language: 'python' }, count: 1 });
   });
 
   it('that waits says what for', () => {
