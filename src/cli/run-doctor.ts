@@ -32,6 +32,8 @@ const LEVELS = [
 const VERDICT_WIDTH = 'not applicable'.length;
 /** The widest name of a probe, so that all groups align. */
 const NAME_WIDTH = 21;
+/** With less beside verdict and name, what a probe tries goes below them. */
+const TEXT_WIDTH_MIN = 24;
 
 /** @param width 0: no limit */
 export function doctorLines(report: DoctorReport, width: number): string[] {
@@ -51,6 +53,10 @@ export function doctorLines(report: DoctorReport, width: number): string[] {
     for (const { verdict, name, tries, why } of findings.filter((finding) => finding.group === group)) {
       const label = `${padEnd(verdict, VERDICT_WIDTH)}  ${padEnd(name, NAME_WIDTH)}  `;
       const text = verdict === 'held' || why === '' ? tries : `${tries}: ${why}`;
+      if (width !== 0 && width < label.length + TEXT_WIDTH_MIN) {
+        lines.push(...indented(0, `${verdict}  ${name}`), ...indented(4, text));
+        continue;
+      }
       const [first = '', ...others] = fitted(text, width === 0 ? 0 : width - label.length);
       lines.push(label + first, ...others.map((line) => ' '.repeat(label.length) + line));
     }

@@ -23,9 +23,11 @@ export async function runJournalRepair(context: Context<JournalFlags>): Promise<
 }
 
 function show({ terminal, flags }: Context<JournalFlags>, report: JournalReport, text: string): number {
-  terminal.out(flags.json === true ? `${JSON.stringify(report)}\n` : `${text}\n`);
+  terminal.out(flags.json === true ? `${reportJson(report)}\n` : `${text}\n`);
   return exit.done;
 }
+
+const reportJson = ({ peer, folder, records, cutBytes, setAside, damage }: JournalReport): string => JSON.stringify({ peer, folder, records, cut_bytes: cutBytes, set_aside: setAside, damage });
 
 async function peerOf({ args }: Context<JournalFlags>): Promise<string> {
   const [typed] = args;

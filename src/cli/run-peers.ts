@@ -1,5 +1,6 @@
 /** What `potluck peers` shows. */
 import { exit } from '../errors.ts';
+import { isLoopback } from '../lib/hosts.ts';
 import type { PeerRow } from '../sdk/index.ts';
 import { connectTo, type ClientFlags, type Context } from './context.ts';
 import { acceptsText, percent, stateText } from './format.ts';
@@ -13,11 +14,17 @@ const columns: readonly Column<PeerRow>[] = [
   { title: 'BUSY', value: ({ running, slots }) => `${running} of ${slots}`, right: true },
   { title: 'WAITING', value: (peer) => String(peer.queue_size), drop: 4, right: true },
   { title: 'ADDRESS', value: ({ host, port }) => `${host}:${port}`, drop: 5 },
-  { title: 'PAGE', value: ({ web }) => web ?? '-', drop: 6 },
+  { title: 'PAGE', value: pageText, drop: 6 },
   { title: 'LANGUAGES', value: ({ languages }) => Object.keys(languages ?? {}).join(', '), drop: 7 },
   { title: 'ISOLATION', value: ({ isolation }) => String(isolation), drop: 8, right: true },
   { title: 'TAKES', value: acceptsText, drop: 3 },
 ];
+
+/** A page that only its own machine reaches would be another peer's here. */
+function pageText({ host, web }: PeerRow): string {
+  if (web === undefined || web === null) return '-';
+  return isLoopback(new URL(web).hostname) && !isLoopback(host) ? 'on its machine' : web;
+}
 
 export async function runPeers(context: Context<ClientFlags>): Promise<number> {
   const { terminal, flags } = context;

@@ -176,7 +176,7 @@ export class LiveRoster implements Roster, LinkMembership {
   problemOf(keyId: string): Problem | undefined {
     if (this.trusts(keyId)) return undefined;
     return this.isRevoked(keyId)
-      ? { code: 'revoked', message: 'this key was revoked by an admin of the pool', hint: 'ask for a new invitation, and join with a new key' }
+      ? { code: 'revoked', message: 'this key was revoked by an admin of the pool', hint: 'to come back with a new invitation, remove member.key and pool.json in the folder of the pool (~/.potluck) first' }
       : { code: 'not_a_member', message: 'the other side does not know this key', hint: HOW_TO_JOIN };
   }
 

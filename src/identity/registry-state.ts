@@ -138,7 +138,7 @@ export class RegistryState implements Decider<RegistryEvent, never, RegistryReco
     const invitation = this.invitations.get(event.invitation);
     if (invitation === undefined) return refuse('invitation_refused', 'the tracker does not accept this invitation', 'ask for a new one: potluck invite, on the machine of the tracker');
     const known = this.members.get(key);
-    if (known?.state === 'revoked') return refuse('revoked', 'the key of this machine was revoked', 'an admin may invite it again; it must join with a new key');
+    if (known?.state === 'revoked') return refuse('revoked', 'the key of this machine was revoked', 'to come back with a new invitation, remove member.key and pool.json in the folder of the pool (~/.potluck) first');
     // The answer to its first try may have been lost; that it is a member is on disk.
     if (known !== undefined) return { ok: 'joined', member: known, again: true };
     const closed = this.closedBecause(invitation, now.wall);

@@ -12,6 +12,7 @@ import { removeIndex } from '../store/index-file.ts';
 import { Log } from '../store/log.ts';
 import { repairLog } from '../store/log-repair.ts';
 import { StoreLock } from '../store/lock.ts';
+import { StoreInUse } from '../store/store-errors.ts';
 import { realFiles } from '../store/real-files.ts';
 
 export interface JournalReport {
@@ -32,7 +33,7 @@ export function storesIn(homeFolder: string): string[] {
   return existsSync(peers) ? readdirSync(peers).filter((name) => existsSync(join(peers, name, 'journal'))) : [];
 }
 
-/** Throws StoreInUse, JournalDamaged, JournalTooNew. */
+/** Throws `store_in_use`, JournalDamaged, JournalTooNew. */
 export async function checkJournal(homeFolder: string, peer: string): Promise<JournalReport> {
   return withStore(homeFolder, peer, async (folder) => {
     const log = new Log(realFiles, { directory: join(folder, 'journal') });
@@ -42,7 +43,7 @@ export async function checkJournal(homeFolder: string, peer: string): Promise<Jo
   });
 }
 
-/** Throws StoreInUse, JournalTooNew, JournalFailed. */
+/** Throws `store_in_use`, JournalTooNew, JournalFailed. */
 export async function repairJournal(homeFolder: string, peer: string): Promise<JournalReport> {
   return withStore(homeFolder, peer, async (folder) => {
     removeIndex(join(folder, 'history.db'));
@@ -61,7 +62,12 @@ async function withStore<T>(homeFolder: string, peer: string, act: (folder: stri
   }
   const folder = join(homeFolder, 'peers', peer);
   const lock = new StoreLock(folder);
-  lock.acquire();
+  try {
+    lock.acquire();
+  } catch (error) {
+    if (!(error instanceof StoreInUse)) throw error;
+    throw new PotluckError('store_in_use', `the journal of ${peer} is in use by ${error.pid === undefined ? 'another process' : `process ${error.pid}`}`, { why: 'it is looked at while its peer is stopped', fix: 'stop that process first' });
+  }
   try {
     return await act(folder);
   } finally {

@@ -3,6 +3,7 @@ import { thousandths } from '../lib/rounding.ts';
 import type { Standing } from '../identity/acceptance.ts';
 import type { LiveRoster } from '../identity/live-roster.ts';
 import type { Home } from '../home/home.ts';
+import { isLoopback } from '../lib/hosts.ts';
 import type { Runner } from '../runner/runner.ts';
 import type { Interpreter } from '../sandbox/interpreters.ts';
 import { version } from '../version.ts';
@@ -67,10 +68,10 @@ function health({ home, runner, tracker, interpreters, level, roster, ownKey, st
   if (runner.state.draining) return [{ problem: 'this peer is shutting down', fix: 'use another peer, or start this one again' }];
   const { storeProblem } = home.state;
   if (storeProblem !== undefined) return [{ problem: storeProblem.message, fix: storeProblem.hint ?? 'check the disk under the pool\'s folder' }];
-  if (roster.isRevoked(ownKey)) return [{ problem: 'this machine was revoked: its key is no member\'s any more', fix: 'ask an admin of the pool for a new invitation, and join with a new key' }];
+  if (roster.isRevoked(ownKey)) return [{ problem: 'this machine was revoked: its key is no member\'s any more', fix: 'to come back with a new invitation, remove member.key and pool.json in the folder of the pool (~/.potluck) first' }];
   if (!tracker.connected) {
     const { host, port } = tracker.address;
-    return [{ problem: `no tracker at ${host}:${port}; placement is from memory`, fix: `start it: potluck tracker --port ${port}` }];
+    return [{ problem: `no tracker at ${host}:${port}; placement is from memory`, fix: isLoopback(host) ? `start it: potluck tracker --port ${port}` : `start it on its machine: potluck tracker --port ${port}; or check the way there` }];
   }
   if (interpreters.every(({ language }) => language !== 'python')) {
     return [{ problem: 'this peer has no python3, so it runs no Python tasks', fix: 'install Python 3.8 or newer, or name one with --python PATH, and start the peer again' }];

@@ -104,14 +104,16 @@ export class TrackerLink {
     const place = placeOf(this.address);
     if (this.#complainedOf.has(place)) return;
     this.#complainedOf.add(place);
-    this.#o.log(`${this.#whyNot(error)}; trying again until it appears`);
+    this.#o.log(`${this.#whyNot(error)}; trying again`);
   }
 
   #whyNot(error: unknown): string {
     if (!(error instanceof PotluckError)) return causeText(error);
     // What the other side said of itself has no reason of ours; what to do about it is worth a line.
-    const told = error.why === undefined ? `no tracker at ${placeOf(this.address)}: ${error.message}` : error.toProblem().message;
-    return error.code === 'not_a_member' || error.code === 'revoked' || error.code === 'name_taken' ? `${told} (${error.fix ?? ''})` : told;
+    const turnedAway = error.code === 'not_a_member' || error.code === 'revoked' || error.code === 'name_taken';
+    const where = turnedAway ? `the tracker at ${placeOf(this.address)} does not take this peer` : `no tracker at ${placeOf(this.address)}`;
+    const told = error.why === undefined ? `${where}: ${error.message}` : error.toProblem().message;
+    return turnedAway ? `${told} (${error.fix ?? ''})` : told;
   }
 
   #pause(ms: number): Promise<void> {

@@ -23,6 +23,12 @@ describe('the report', () => {
     expect(lines.join('')).not.toContain('\u001b');
   });
 
+  it('at 40 columns is still sentences', () => {
+    const lines = doctorLines({ ...report, findings: report.findings.map((finding) => ({ ...finding, why: '' })) }, 40);
+    expect(lines.filter((line) => line.length > 40)).toEqual([]);
+    expect(lines.slice(12).filter((line) => line.includes('…') && !line.startsWith('A task'))).toEqual([]);
+  });
+
   it('begins with what holds, why not more, and the command that mends it', () => {
     expect(doctorLines(report, 80).slice(0, 7)).toEqual([
       'level 1, limits: memory and processes are bounded',

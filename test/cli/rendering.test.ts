@@ -74,6 +74,12 @@ describe('what is shown, however wide', () => {
     expect(historyLines([row], 40, plain)[0]).toBe(id);
   });
 
+  it('the page of another machine that only that one reaches is no link to one\'s own', () => {
+    expect(peersLines([{ ...peer, host: '192.168.1.11' }], 0, plain).join()).toContain('on its machine');
+    expect(peersLines([peer], 0, plain).join()).toContain('http://127.0.0.1:5000');
+    expect(peersLines([{ ...peer, host: '192.168.1.11', web: 'https://192.168.1.11:5000' }], 0, plain).join()).toContain('https://192.168.1.11:5000');
+  });
+
   it('a story tells attempts, the reason for the peer, output and result', () => {
     const text = storyLines(story, 80, plain).join('\n');
     for (const part of ['its peer was lost while it ran', 'its machine was the least busy', 'no python3', '  world', '7 bytes', 'result: {"a":[1]}', 'timeoutMs 1000']) expect(text).toContain(part);

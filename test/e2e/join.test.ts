@@ -86,6 +86,14 @@ describe('two machines', () => {
 });
 
 describe('join', () => {
+  it('a machine that was away when it was put out learns it from the tracker, not that it is in already', async () => {
+    const { token } = await invited('--name', 'away');
+    expect(await on('away', 'join', token)).toMatchObject({ status: 0 });
+    expect(await on('away', 'join', token)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^this machine is in .* already, as away/) as string });
+    expect(await here('revoke', 'away')).toMatchObject({ status: 0 });
+    expect(await on('away', 'join', token)).toMatchObject({ status: 3, stdout: '', stderr: expect.stringMatching(/was revoked by an admin[^]*fix: .*member\.key/) as string });
+  });
+
   it('takes the invitation from a file and from standard input, and shows it nowhere', async () => {
     const { token } = await invited();
     writeFileSync(join(others, 'mail.txt'), `Hi,\n\n  potluck join ${token.slice(0, 50)}\n${token.slice(50)}\n`);

@@ -162,7 +162,7 @@ describe.runIf(canBox)('the filter of system calls, for real', () => {
 });
 
 describe.runIf(canBox)('what the walls keep out is told', () => {
-  const network = "tasks have no network in the box (isolation 2); the peer's own user can lift that: potluck peer --isolation 1";
+  const network = "tasks have no network in the box (isolation 2); outside it run only tasks of one's own: potluck peer --isolation 1, and potluck cpu --confidential there";
   const files = expect.stringMatching(/^tasks see no files of the machine in the box/) as string;
   test.each<[string, 'python' | 'javascript', string, string]>([
     ['a fetch', 'python', 'import urllib.request\ndef main(): urllib.request.urlopen("http://10.0.0.1/", timeout=2)', network],

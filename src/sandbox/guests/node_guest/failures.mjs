@@ -109,9 +109,9 @@ function wallHint(error) {
   for (let link = /** @type {unknown} */ (error); link instanceof Error && !seen.has(link); link = link.cause) {
     seen.add(link);
     const { code, path } = /** @type {NodeJS.ErrnoException} */ (link);
-    if (code === 'EAFNOSUPPORT' || code === 'EAI_AGAIN' || code === 'ENOTFOUND') return "tasks have no network in the box (isolation 2); the peer's own user can lift that: potluck peer --isolation 1";
+    if (code === 'EAFNOSUPPORT' || code === 'EAI_AGAIN' || code === 'ENOTFOUND') return "tasks have no network in the box (isolation 2); outside it run only tasks of one's own: potluck peer --isolation 1, and potluck cpu --confidential there";
     if ((code === 'ENOENT' || code === 'EACCES' || code === 'EROFS') && typeof path === 'string' && path.startsWith('/') && !FOLDERS_INSIDE.test(path)) {
-      return "tasks see no files of the machine in the box (isolation 2): pass what it needs as arguments; the peer's own user can lift that: potluck peer --isolation 1";
+      return "tasks see no files of the machine in the box (isolation 2): pass what it needs as arguments; outside it run only tasks of one's own: potluck peer --isolation 1, and potluck cpu --confidential there";
     }
   }
   return null;

@@ -121,10 +121,10 @@ def wall_hint(error):
         seen.add(id(error))
         if isinstance(error, OSError):
             if error.errno == errno.EAFNOSUPPORT or type(error).__name__ == "gaierror":
-                return "tasks have no network in the box (isolation 2); the peer's own user can lift that: potluck peer --isolation 1"
+                return "tasks have no network in the box (isolation 2); outside it run only tasks of one's own: potluck peer --isolation 1, and potluck cpu --confidential there"
             path = error.filename
             if error.errno in (errno.ENOENT, errno.EACCES, errno.EROFS) and isinstance(path, str) and path[:1] in "/~" and not path.startswith(FOLDERS_INSIDE):
-                return "tasks see no files of the machine in the box (isolation 2): pass what it needs as arguments; the peer's own user can lift that: potluck peer --isolation 1"
+                return "tasks see no files of the machine in the box (isolation 2): pass what it needs as arguments; outside it run only tasks of one's own: potluck peer --isolation 1, and potluck cpu --confidential there"
         error = getattr(error, "reason", None) or error.__cause__ or error.__context__
     return None
 
