@@ -32,7 +32,7 @@ export function Login({ code }: { code: string | undefined }) {
         On the machine of this peer, type <code>potluck page</code> and open the link that it prints.
       </p>
       <p class="quiet">
-        If the machine runs several peers, say which: <code>potluck page --port PORT</code>. This page is on port {port}.
+        If the machine runs several peers, say which: <code class="whole">potluck page --port PORT</code>. This page is on port {port}.
       </p>
     </main>
   );

@@ -75,6 +75,10 @@ const Peers = ({ peers }: { peers: readonly ApiPeer[] }) => (
 /** CPU counts in steps: finer differences are noise. */
 const step = (cpu: number): number => Math.floor(cpu * 8) / 8;
 
+const loopback = /^(?:localhost|\[?::1\]?|127\..*)$/;
+/** A page that only its own machine reaches would lead to another peer's from here. */
+const isElsewhere = ({ host, web }: ApiPeer): boolean => web !== null && loopback.test(new URL(web).hostname) && !loopback.test(host);
+
 function PeerRow({ peer }: { peer: ApiPeer }) {
   const up = isUp(peer);
   const decides = !up ? undefined : step(peer.cpu_load) > peer.load ? 'cpu' : peer.load > 0 ? 'load' : undefined;
@@ -98,7 +102,7 @@ function PeerRow({ peer }: { peer: ApiPeer }) {
       <td class="num">{up ? count(peer.queue_size) : '–'}</td>
       <td class="hide-m quiet nowrap">{Object.entries(peer.languages).map(([language, version]) => `${language} ${version}`).join(', ')}</td>
       <td class="hide-m quiet nowrap">{isolationWord(peer.isolation)}</td>
-      <td class="hide-s">{peer.web === null || !up ? <span class="quiet">–</span> : peer.own ? <span class="quiet">here</span> : <a href={`${peer.web}/`} rel="noreferrer">open</a>}</td>
+      <td class="hide-s">{peer.web === null || !up ? <span class="quiet">–</span> : peer.own ? <span class="quiet">here</span> : isElsewhere(peer) ? <span class="quiet" title="it is open on its own machine only (--web-host)">there only</span> : <a href={`${peer.web}/`} rel="noreferrer">open</a>}</td>
     </tr>
   );
 }
