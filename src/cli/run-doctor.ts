@@ -3,6 +3,7 @@ import { exit } from '../errors.ts';
 import type { DoctorReport } from '../main/doctor.ts';
 import type { Context } from './context.ts';
 import { counted, duration } from './format.ts';
+import { Progress } from './progress.ts';
 import { cleanLine, cut, padEnd, wrap } from './text.ts';
 
 interface DoctorFlags {
@@ -14,7 +15,10 @@ interface DoctorFlags {
 export async function runDoctor({ terminal, flags, config }: Context<DoctorFlags>): Promise<number> {
   const { examine } = await import('../main/doctor.ts');
   const settings = config();
-  const report = await examine({ homeFolder: settings.homeFolder, python: settings.get('python', flags.python).value, node: settings.get('node', flags.node).value });
+  const progress = new Progress(terminal, flags.json !== true && terminal.errIsTerminal);
+  progress.start();
+  progress.say('trying the box from inside');
+  const report = await examine({ homeFolder: settings.homeFolder, python: settings.get('python', flags.python).value, node: settings.get('node', flags.node).value }).finally(() => progress.stop());
   if (flags.json === true) terminal.out(`${JSON.stringify(doctorJson(report))}\n`);
   else terminal.outLines(doctorLines(report, terminal.outWidth));
   return report.level === 2 ? exit.done : exit.refused;
