@@ -53,6 +53,8 @@ export class ClientLink {
   readonly #about: () => Record<string, unknown>;
   /** Submissions whose content is on its way, by id. */
   readonly #gathering = new Map<string, Promise<void>>();
+  /** Programs on their way here, by hash. */
+  readonly #bringing = new Map<string, Promise<void>>();
   readonly #accepted: string[] = [];
   readonly #feed: OutputFeed;
   readonly #answers = new Map<string, Uint8Array>();
@@ -205,12 +207,26 @@ export class ClientLink {
   }
 
   async #fetchContent({ program, args, kwargs }: Submission): Promise<void> {
-    const { programs, store } = this.#home;
-    if (!(await programs.load(program))) await programs.keep(await this.#fetch(program, limits.programBytesMax, 'program_too_large'));
+    const { store } = this.#home;
+    await this.#bring(program);
     for (const value of [args, kwargs]) {
       if (value === undefined || value instanceof Uint8Array || (await store.blobs.has(value.hash))) continue;
       await store.blobs.put(await this.#fetch(value.hash, limits.valueBytesMax, 'arguments_too_large'));
     }
+  }
+
+  /** Who waits for the same program goes on in the order in which they came: one look on the disk, one transfer for all. */
+  #bring(program: string): Promise<void> {
+    const under = this.#bringing.get(program);
+    if (under !== undefined) return under;
+    const bringing = this.#load(program).finally(() => this.#bringing.delete(program));
+    this.#bringing.set(program, bringing);
+    return bringing;
+  }
+
+  async #load(program: string): Promise<void> {
+    const { programs } = this.#home;
+    if (!(await programs.load(program))) await programs.keep(await this.#fetch(program, limits.programBytesMax, 'program_too_large'));
   }
 
   async #fetch(hash: string, bytesMax: number, code: 'program_too_large' | 'arguments_too_large'): Promise<Uint8Array> {
