@@ -7,6 +7,7 @@ import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import type { Interpreter } from '../sandbox/interpreters.ts';
+import { signal as sendSignal } from '../sandbox/processes.ts';
 import type { Language } from '../sandbox/types.ts';
 import type { Decoys } from './decoys.ts';
 import type { Act, Answer } from './types.ts';
@@ -19,7 +20,8 @@ const HARNESS: Record<Language, string[]> = {
   python: [
     '-c',
     `
-import json, sys
+import json, os, sys
+os.setpgid(0, 0)
 asked = json.load(sys.stdin)
 program = {}
 exec(compile(asked["source"], "acts.py", "exec"), program)
@@ -61,6 +63,10 @@ export async function runOutside(interpreter: Interpreter, source: string, acts:
     killSignal: 'SIGKILL',
   });
   closeSync(opened);
+  const { pid } = child;
+  // Python's acts lead a group of their own (in the session of the peer, whose terminal some of them try): what one
+  // of them started does not live on when it is ended in the middle of it.
+  if (pid !== undefined) child.once('exit', () => sendSignal(-pid, 'SIGKILL'));
   const ended = new Promise<void>((resolve) => child.once('close', () => resolve()).once('error', () => resolve()));
   if (child.pid !== undefined) setPriority(child.pid, NICENESS);
   child.stdin?.on('error', () => undefined); // it ended before it read: there are no answers then
