@@ -16,6 +16,7 @@ import type { History } from './history-feed.ts';
 import type { HomeState } from './home-state.ts';
 import { currentAttempt, type Task } from './task-state.ts';
 import type { Viewer } from './viewer.ts';
+import { errorOf } from './views.ts';
 
 export interface TaskFilter {
   states?: readonly string[] | undefined;
@@ -215,7 +216,7 @@ function openRow(home: ListedHome, task: Task, viewer: Viewer): ListedTask {
 function endedRow(entry: HistoryEntry, homeKey: string, viewer: Viewer): ListedTask {
   const submitter = entry.submitter ?? homeKey;
   const own = submitter === viewer.key;
-  const at = entry.error?.indexOf(': ') ?? -1;
+  const error = entry.error === null || !own ? undefined : errorOf(entry.error);
   return {
     id: entry.id,
     state: entry.state,
@@ -229,6 +230,6 @@ function endedRow(entry: HistoryEntry, homeKey: string, viewer: Viewer): ListedT
     ended_at: new Date(entry.endedAt).toISOString(),
     queued_ms: thousandths(entry.queuedMs),
     run_ms: entry.runMs === null ? null : thousandths(entry.runMs),
-    ...(entry.error === null || !own ? {} : { error: { code: entry.error.slice(0, at), message: entry.error.slice(at + 2, at + 2 + 300) } }),
+    ...(error === undefined ? {} : { error: { code: error.code, message: error.message.slice(0, 300) } }),
   };
 }

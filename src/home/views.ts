@@ -80,8 +80,13 @@ export function peerRows(home: HomeState, own: Machine) {
 /** What the tracker counts for everybody, or what this home itself has there, whichever is more. */
 const tableLoad = (info: PeerInfo, own: number): number => (info.slots === 0 ? 0 : Math.max(own, Math.min(1, Math.max(info.granted, info.running) / info.slots)));
 
+/** What the index keeps of an error: its code and message, in one text. */
+export function errorOf(kept: string): { code: string; message: string } {
+  const at = kept.indexOf(': ');
+  return { code: kept.slice(0, at), message: kept.slice(at + 2) };
+}
+
 export function historyRow(entry: HistoryEntry) {
-  const at = entry.error?.indexOf(': ') ?? -1;
   return {
     id: entry.id,
     state: entry.state,
@@ -93,7 +98,7 @@ export function historyRow(entry: HistoryEntry) {
     run_ms: entry.runMs === null ? null : thousandths(entry.runMs),
     accepted_at: new Date(entry.acceptedAt).toISOString(),
     ended_at: new Date(entry.endedAt).toISOString(),
-    ...(entry.error === null ? {} : { error: { code: entry.error.slice(0, at), message: entry.error.slice(at + 2) } }),
+    ...(entry.error === null ? {} : { error: errorOf(entry.error) }),
   };
 }
 
